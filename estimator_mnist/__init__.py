@@ -1,0 +1,1 @@
+"""Experiments with tf.estimator on MNIST-like images, from flags to results."""

@@ -1,0 +1,33 @@
+"""The command line: picks a command, nothing else."""
+
+import time
+
+STARTED = time.time()  # before any import that takes long
+
+import os  # noqa: E402
+import sys  # noqa: E402
+
+from estimator_mnist import commands, flags  # noqa: E402
+from input_fns import InputError  # noqa: E402
+
+
+def main(argv: list) -> int:
+    """Runs the command that `argv` names and returns the exit code: 0, or 2 where the user's input is wrong."""
+    try:
+        passing_on, words = flags.split_words(argv)
+        if passing_on:
+            return commands.PASSING_ON[passing_on](words)
+        command = flags.parse(argv)
+        return commands.COMMANDS[command](STARTED)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has gone: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,101 @@
+"""The commands, each from flags to exit code. TensorFlow is imported only where a command comes to need it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable, Dict, List
+
+import input_fns
+from estimator_mnist import flags, model_dirs, results, terminal
+from estimator_mnist.experiment import Experiment
+from estimator_mnist.flags import FLAGS
+from input_fns import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def train(started: float) -> int:
+    """The main job: trains to the end, or says that this has been done."""
+    model_dir = flags.model_dir()
+    quiet_tensorflow()
+    data = input_fns.find(
+        FLAGS.dataset, FLAGS.source, FLAGS.data_dir, FLAGS.idx_dir, FLAGS.input == "stream", terminal.say
+    )
+    experiment = flags.experiment(data)
+    model_dirs.open_for(experiment, model_dir, FLAGS.clean)
+    terminal.say(f"{data.description}\n{data.train.examples:,} training and {data.test.examples:,} test images\n")
+    outcome = results.read(model_dir)
+    if outcome and not FLAGS.clean:
+        terminal.say(f"{model_dir}: this experiment is finished (--clean starts it over)")
+    else:
+        configure_tensorflow(experiment)
+        from estimator_mnist import training
+
+        outcome = training.run(experiment, data, model_dir, started)
+        predictions, labels = training.first_predictions(experiment, data, model_dir)
+        terminal.show_predictions(predictions, labels, experiment.class_names)
+    terminal.show_results(outcome)
+    terminal.say(f"\nResults: {model_dir / results.FILE_NAME}   Pictures: {model_dir / 'plots'}")
+    terminal.say(f"TensorBoard: bash run.sh tensorboard --logdir {model_dir}")
+    return 0
+
+
+def evaluate(started: float) -> int:
+    """Evaluates a checkpoint on the whole test split."""
+    model_dir = flags.model_dir()
+    stored = model_dirs.stored_experiment(model_dir)
+    experiment = flags.override(stored)
+    checkpoint = flags.checkpoint(model_dir)
+    quiet_tensorflow()
+    data = input_fns.find(
+        stored.dataset, stored.source, experiment.data_dir, experiment.idx_dir, stored.input == "stream", terminal.say
+    )
+    if data.digest != stored.data_digest:
+        raise InputError(f"--model_dir {model_dir}: was trained on other data than {data.description}")
+    configure_tensorflow(experiment)
+    from estimator_mnist import evaluation
+
+    result = evaluation.evaluate(experiment, data, model_dir, checkpoint)
+    if FLAGS.json:
+        print(json.dumps(result))
+    else:
+        evaluation.show(result, experiment)
+    return 0
+
+
+def tensorboard(words: List[str]) -> int:
+    """Becomes TensorBoard on all runs, reachable from this machine only."""
+    given = " ".join(words)
+    defaults = [] if "--logdir" in given else ["--logdir", "runs"]
+    defaults += [] if "--host" in given or "--bind_all" in given else ["--host", "127.0.0.1"]
+    if defaults[:1] == ["--logdir"] and not Path("runs").is_dir():
+        raise InputError("--logdir: there is no folder runs here; train first, or name the folder of your runs")
+    quiet_tensorflow()
+    os.execv(sys.executable, [sys.executable, "-m", "tensorboard.main", *defaults, *words])
+
+
+def test(words: List[str]) -> int:
+    """Runs the tests, lint, format and types among them."""
+    return subprocess.call([sys.executable, "-m", "pytest", *words], cwd=ROOT)
+
+
+COMMANDS: Dict[str, Callable[[float], int]] = {"train": train, "evaluate": evaluate}
+PASSING_ON: Dict[str, Callable[[List[str]], int]] = {"tensorboard": tensorboard, "test": test}
+
+
+def quiet_tensorflow() -> None:
+    """Keeps TensorFlow's own log off the terminal, unless --verbosity asks for it. Works only before its import."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if flags.verbose() else "3")
+
+
+def configure_tensorflow(experiment: Experiment) -> None:
+    """Imports TensorFlow, as quiet as the user wants it, with what it reads from the environment."""
+    if experiment.xla:  # on a CPU, XLA's automatic clustering needs this beside the session's setting
+        xla_flags = os.environ.get("TF_XLA_FLAGS", "")
+        os.environ["TF_XLA_FLAGS"] = f"{xla_flags} --tf_xla_cpu_global_jit".strip()
+    import tensorflow as tf
+
+    level = tf.compat.v1.logging.INFO if flags.verbose() else tf.compat.v1.logging.ERROR
+    tf.compat.v1.logging.set_verbosity(level)

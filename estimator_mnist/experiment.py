@@ -1,0 +1,192 @@
+"""Experiment: one frozen value that says everything about a run. No TensorFlow in it."""
+
+import dataclasses
+import json
+import math
+import os
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from input_fns import INPUTS, InputError
+
+MODELS = ("dense", "conv", "conv_plain", "lenet5")
+OPTIMIZERS = ("adam", "sgd", "momentum")
+SCHEDULES = ("constant", "cosine", "one_cycle")
+DOWNSAMPLES = ("pool", "stride")
+FILE_NAME = "experiment.json"
+
+# Fields that change nothing in what is learned: where things lie and how the session is set up. A run may go on with
+# others of these.
+MAY_CHANGE = frozenset(
+    "data_dir idx_dir eval_batch_size allow_growth gpu_memory_fraction allow_soft_placement log_device_placement "
+    "inter_op_threads intra_op_threads".split()
+)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that a run depends on; each field is the flag of its name.
+
+    Raises:
+        InputError: A value is out of its range.
+    """
+
+    model: str = "conv"
+    downsample: str = "pool"
+    dropout_rate: float = 0.0  # share of the units that are dropped
+    # The data, as it was found.
+    dataset: str = "mnist"
+    source: str = "tfds"
+    data_digest: str = ""
+    train_examples: int = 60_000
+    test_examples: int = 10_000
+    class_names: Tuple[str, ...] = tuple("0123456789")
+    data_dir: Optional[str] = None
+    idx_dir: Optional[str] = None
+    input: str = "indexed"
+    # The training.
+    recipe: str = "default"
+    batch_size: int = 64
+    eval_batch_size: int = 500
+    train_epochs: int = 10
+    train_steps: Optional[int] = None  # in place of train_epochs
+    evals: Optional[int] = None  # over the run; None: one an epoch
+    optimizer: str = "adam"
+    learning_rate: float = 0.001
+    learning_rate_schedule: str = "constant"
+    label_smoothing: float = 0.0
+    seed: int = 0
+    iterations_per_loop: int = 0  # training steps in one session call; 0: chosen by batch size
+    # The session.
+    allow_growth: bool = True
+    gpu_memory_fraction: float = 0.9
+    allow_soft_placement: bool = True
+    log_device_placement: bool = False
+    inter_op_threads: int = 0
+    intra_op_threads: int = 0
+    xla: bool = False
+    mixed_precision: bool = False
+
+    def __post_init__(self) -> None:
+        self._check_one_of("model", MODELS)
+        self._check_one_of("downsample", DOWNSAMPLES)
+        self._check_one_of("input", INPUTS)
+        self._check_one_of("optimizer", OPTIMIZERS)
+        self._check_one_of("learning_rate_schedule", SCHEDULES)
+        self._check("dropout_rate", 0 <= self.dropout_rate < 1, "at least 0 and below 1")
+        self._check("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
+        self._check("learning_rate", 0 < self.learning_rate < math.inf, "a finite number above 0")
+        self._check("gpu_memory_fraction", 0 < self.gpu_memory_fraction <= 1, "above 0 and at most 1")
+        self._check("seed", 0 <= self.seed < 2**62, "at least 0 and below 2**62")
+        for name in ("batch_size", "eval_batch_size", "train_epochs", "train_steps", "evals"):
+            value = getattr(self, name)
+            self._check(name, value is None or 1 <= value < 2**31, "a whole number from 1 to 2**31 - 1")
+        for name in ("iterations_per_loop", "inter_op_threads", "intra_op_threads"):
+            self._check(name, 0 <= getattr(self, name) < 2**31, "a whole number from 0 to 2**31 - 1")
+        self._check("train_steps", self.total_steps < 2**31, "a run of fewer than 2**31 steps")
+        if self.evals is not None:
+            limit = f"at most {self.total_steps}, the steps of the run"
+            self._check("evals", self.evals <= min(self.total_steps, 10_000), f"{limit}, and at most 10,000")
+
+    def _check_one_of(self, name: str, values: Tuple[str, ...]) -> None:
+        self._check(name, getattr(self, name) in values, "one of " + ", ".join(values))
+
+    def _check(self, name: str, good: bool, wanted: str) -> None:
+        if not good:
+            raise InputError(f"--{name}: {getattr(self, name)} is not possible; it must be {wanted}")
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch, the smaller last one counted."""
+        return -(-self.train_examples // self.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        return self.train_steps or self.train_epochs * self.steps_per_epoch
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in the run, one only begun counted."""
+        return -(-self.total_steps // self.steps_per_epoch)
+
+    @property
+    def evaluation_steps(self) -> List[int]:
+        """Steps after which the run is saved and evaluated, the last step always among them."""
+        evals = self.evals or self.epochs
+        if self.evals is None:
+            return [min((i + 1) * self.steps_per_epoch, self.total_steps) for i in range(evals)]
+        return [round((i + 1) * self.total_steps / evals) for i in range(evals)]
+
+    @property
+    def steps_per_loop(self) -> int:
+        """Training steps in one session call: so many that its fixed cost is small beside them."""
+        return self.iterations_per_loop or max(1, min(50, 3200 // self.batch_size))
+
+    def differences(self, other: "Experiment") -> List[str]:
+        """Returns "--flag is A, not B" for each difference to `other` that changes what is learned."""
+        return [
+            f"--{field.name} is {_text(getattr(self, field.name))}, not {_text(getattr(other, field.name))}"
+            for field in dataclasses.fields(self)
+            if field.name not in MAY_CHANGE and getattr(self, field.name) != getattr(other, field.name)
+        ]
+
+    def write(self, model_dir: Path) -> None:
+        """Writes model_dir/experiment.json, whole or not at all."""
+        replace_file(model_dir / FILE_NAME, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def read(cls, model_dir: Path) -> Optional["Experiment"]:
+        """Returns the experiment of a model_dir, None if it holds none.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        path = model_dir / FILE_NAME
+        try:
+            return cls.from_json(json.loads(path.read_text()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, InputError) as error:
+            raise InputError(f"{path}: holds no experiment ({error}); --clean starts over") from error
+
+    @classmethod
+    def from_json(cls, values: Dict[str, Any]) -> "Experiment":
+        """Returns the experiment of `dataclasses.asdict`'s value.
+
+        Raises:
+            ValueError: A key is missing or unknown, or a value is of another type.
+            InputError: A value is out of its range.
+        """
+        types = typing.get_type_hints(cls)
+        if not isinstance(values, dict) or set(values) != set(types):
+            raise ValueError("its keys are not those of this version")
+        values = {**values, "class_names": tuple(values["class_names"])}
+        for name, value in values.items():
+            allowed = typing.get_args(types[name]) or (types[name],)
+            if name != "class_names" and type(value) not in allowed:
+                raise ValueError(f"{name} is {value!r}")
+        return cls(**values)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Writes a file so that a reader, or a kill, finds the old content or the new, never a part."""
+    new = path.with_name(f"{path.name}.new-{os.getpid()}")
+    try:
+        with open(new, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    finally:
+        if new.exists():
+            new.unlink()
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

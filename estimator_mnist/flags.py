@@ -1,0 +1,192 @@
+"""The flags: their definition, the reading of a command line, and the Experiment that they describe."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from absl import (
+    flags,
+    logging,  # noqa: F401  defines --verbosity
+)
+
+from estimator_mnist import experiment as experiments
+from estimator_mnist.experiment import Experiment
+from estimator_mnist.recipes import RECIPES
+from input_fns import INPUTS, SOURCES, Data, InputError
+
+FLAGS = flags.FLAGS
+COMMANDS = {
+    "train": "train and evaluate to the end, then show predictions (the default)",
+    "evaluate": "loss and accuracy of the newest (or --checkpoint) checkpoint on the test split",
+    "tensorboard": "TensorBoard on all runs, on this machine only; further words go to TensorBoard",
+    "test": "the tests; further words go to pytest",
+}
+USAGE = "bash run.sh [command] [--flag value | --flag=value]"
+
+# Experiment and data.
+flags.DEFINE_enum("model", "conv", experiments.MODELS, "The network.")
+flags.DEFINE_enum("recipe", "default", sorted(RECIPES), "Sets what the flags below it leave open.")
+flags.DEFINE_string("dataset", "mnist", "TFDS name of a data set of 28x28x1 images with class labels.")
+flags.DEFINE_enum("source", "auto", SOURCES, "Where the data comes from; auto: TFDS, else the sample.")
+flags.DEFINE_string("data_dir", None, "Where TFDS keeps data; default $TFDS_DATA_DIR, else ~/tensorflow_datasets.")
+flags.DEFINE_string("idx_dir", None, "Folder with the four IDX files, plain or gzipped.")
+flags.DEFINE_enum("input", "indexed", INPUTS, "How batches are made.")
+flags.DEFINE_string("model_dir", None, "Where the run lives; default runs/<dataset>-<model>.")
+flags.DEFINE_boolean("clean", False, "Start over: delete what the model_dir holds.")
+# Training. A default of None: the recipe's, else Experiment's.
+flags.DEFINE_enum("downsample", None, experiments.DOWNSAMPLES, "How conv reduces its maps (pool).")
+flags.DEFINE_float("dropout_rate", None, "Share of the units dropped before the logits.")
+flags.DEFINE_integer("train_epochs", None, "Epochs to train.")
+flags.DEFINE_integer("train_steps", None, "Steps to train, in place of --train_epochs.")
+flags.DEFINE_integer("batch_size", None, "Examples in a training batch.")
+flags.DEFINE_integer("eval_batch_size", None, "Examples in an evaluation batch (500).")
+flags.DEFINE_integer("evals", None, "Evaluations over the run (one an epoch).")
+flags.DEFINE_integer("seed", None, "The same seed gives the same run again, to the bit (0).")
+flags.DEFINE_enum("optimizer", None, experiments.OPTIMIZERS, "The optimizer.")
+flags.DEFINE_float("learning_rate", None, "The learning rate; with a schedule, its peak.")
+flags.DEFINE_enum("learning_rate_schedule", None, experiments.SCHEDULES, "How the rate changes over the run.")
+flags.DEFINE_float("label_smoothing", None, "Share of the target spread over all classes (0).")
+flags.DEFINE_integer("iterations_per_loop", None, "Training steps in one session call (0: chosen).")
+# Session settings.
+flags.DEFINE_boolean("allow_growth", None, "Take GPU memory as it is needed (true).")
+flags.DEFINE_float("gpu_memory_fraction", None, "Share of a GPU's memory to take at most (0.9).")
+flags.DEFINE_boolean("allow_soft_placement", None, "Run on the CPU what the GPU cannot (true).")
+flags.DEFINE_boolean("log_device_placement", None, "Log where each op runs (false).")
+flags.DEFINE_integer("inter_op_threads", None, "Ops run at a time (0: as many as cores).")
+flags.DEFINE_integer("intra_op_threads", None, "Threads within an op (0: as many as cores).")
+flags.DEFINE_boolean("xla", None, "Compile with XLA (false).")
+flags.DEFINE_boolean("mixed_precision", None, "Let TensorFlow lower the precision where it is safe (false).")
+# Output.
+flags.DEFINE_boolean("json", False, "evaluate: print JSON.")
+flags.DEFINE_string("checkpoint", None, "evaluate: a checkpoint's path, or its step.")
+
+
+def parse(argv: List[str]) -> str:
+    """Reads a command line into FLAGS and returns its command.
+
+    Args:
+        argv: The words, the program's name first.
+
+    Raises:
+        InputError: A flag or command is unknown, or a flag's value is none of its.
+        SystemExit: The user asked for help, and got it.
+    """
+    words = argv[1:]
+    if any(word in ("-h", "--help", "-help", "help") for word in words):
+        print(_help())
+        raise SystemExit(0)
+    try:
+        rest = FLAGS([argv[0], *_join_booleans(words)])[1:]
+    except flags.Error as error:
+        raise InputError(" ".join(str(error).split()).replace("flag --", "--", 1)) from error
+    command = rest.pop(0) if rest else "train"
+    if command not in COMMANDS:
+        raise InputError(f"{command}: no such command; the commands are {', '.join(COMMANDS)}")
+    if rest:
+        raise InputError(f"{rest[0]}: not expected here; flags begin with --, and {command} takes no further words")
+    return command
+
+
+def model_dir() -> Path:
+    """Returns the model_dir that the flags name, or the default one."""
+    name = FLAGS.dataset.replace("/", "_").replace(":", "_")
+    return Path(FLAGS.model_dir or Path("runs") / f"{name}-{FLAGS.model}").expanduser()
+
+
+def experiment(data: Data) -> Experiment:
+    """Returns the Experiment that the flags describe on the data that was found.
+
+    Raises:
+        InputError: A value is out of its range, or two flags contradict each other.
+    """
+    given = explicit()
+    if "train_steps" in given and "train_epochs" in given:
+        raise InputError("--train_steps: given beside --train_epochs; give one of the two")
+    recipe = RECIPES[FLAGS.recipe][FLAGS.model]
+    found = {
+        "source": data.source,
+        "data_digest": data.digest,
+        "train_examples": data.train.examples,
+        "test_examples": data.test.examples,
+        "class_names": data.class_names,
+    }
+    fixed = {name: getattr(FLAGS, name) for name in ("model", "recipe", "dataset", "input", "data_dir", "idx_dir")}
+    return Experiment(**{**recipe, **given, **fixed, **found})
+
+
+def override(stored: Experiment) -> Experiment:
+    """Returns a stored experiment with those flags of the command line that may change.
+
+    Raises:
+        InputError: A flag is given that contradicts the stored experiment.
+    """
+    given = explicit()
+    if given.get("source") == "auto":
+        del given["source"]
+    changed = dataclasses.replace(stored, **given)
+    differences = changed.differences(stored)
+    if differences:
+        raise InputError(
+            f"{differences[0]} as in the experiment of {model_dir()}; leave it out, or name its --model_dir"
+        )
+    return changed
+
+
+def explicit() -> Dict[str, Any]:
+    """Returns the flags of Experiment that the command line gives a value, by name."""
+    names = set(Experiment.__dataclass_fields__) & set(FLAGS)
+    return {name: FLAGS[name].value for name in sorted(names) if FLAGS[name].present}
+
+
+def _join_booleans(words: List[str]) -> List[str]:
+    """Makes --flag=true of --flag true, which absl reads as a flag and a stray word."""
+    joined: List[str] = []
+    for word in words:
+        name = joined[-1].lstrip("-") if joined and joined[-1].startswith("--") else ""
+        if word.lower() in ("true", "false") and name in FLAGS and FLAGS[name].boolean:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _help() -> str:
+    lines = [USAGE, "", "Commands:"]
+    lines += [f"  {name:<12} {text}" for name, text in COMMANDS.items()]
+    lines += ["", "Flags:"]
+    module = sys.modules[__name__]
+    for flag in FLAGS.get_key_flags_for_module(module.__name__):
+        values = getattr(flag.parser, "enum_values", None)
+        default = f" Default: {flag.default}." if flag.default not in (None, False) else ""
+        lines.append(f"  --{flag.name}: {flag.help}{' One of ' + ', '.join(values) + '.' if values else ''}{default}")
+    lines.append("  --flagfile: A file with one flag a line.  --verbosity: 0 and above bring TensorFlow's log back.")
+    return "\n".join(lines)
+
+
+def verbose() -> bool:
+    """Tells whether the user wants TensorFlow's own log."""
+    return bool(FLAGS.is_parsed() and FLAGS["verbosity"].present and FLAGS.verbosity >= 0)
+
+
+def checkpoint(folder: Path) -> Optional[str]:
+    """Returns --checkpoint as a path prefix, or None where it is not given.
+
+    Raises:
+        InputError: There is no such checkpoint.
+    """
+    if FLAGS.checkpoint is None:
+        return None
+    named = FLAGS.checkpoint
+    prefix = str(folder / f"model.ckpt-{named}") if named.isdigit() else str(Path(named).expanduser())
+    prefix = prefix[: -len(".index")] if prefix.endswith(".index") else prefix
+    if not Path(prefix + ".index").is_file():
+        raise InputError(f"--checkpoint {named}: there is no {prefix}.index")
+    return prefix
+
+
+def split_words(argv: List[str]) -> Tuple[str, List[str]]:
+    """Returns the command that passes its words on and these words, or "" and none for the other commands."""
+    if len(argv) > 1 and argv[1] in ("tensorboard", "test"):
+        return argv[1], argv[2:]
+    return "", []

@@ -1,0 +1,130 @@
+"""What watches a run: progress and TensorBoard's scalars, checkpoints at the steps of the evaluations."""
+
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional, Sequence
+
+import tensorflow as tf
+
+from estimator_mnist import model_fn
+
+LOGS_PER_EPOCH = 20  # points of TensorBoard's training curves
+
+
+class TrainingLog(tf.estimator.SessionRunHook):
+    """Shows progress and writes loss, accuracy, learning rate and images per second, each the mean since the last."""
+
+    def __init__(self, model_dir: Path, steps_per_epoch: int, show: Callable[[int, Dict[str, float]], None]):
+        """
+        Args:
+            model_dir: Where TensorBoard will look.
+            steps_per_epoch: Sets how often scalars are written.
+            show: Called after every session call with the step and the scalars, for eyes.
+        """
+        self._model_dir = model_dir
+        self._every = max(1, steps_per_epoch // LOGS_PER_EPOCH)
+        self._show = show
+        self._writer: Any = None
+        self._logged_step = 0
+        self._interval = Totals()
+        self.total = Totals()
+        self.steady = Totals()  # without the first session call, which warms up
+        self.first_step_at: Optional[float] = None  # time.time() when the first session call was done
+
+    def after_create_session(self, session, coord):
+        self._writer = tf.compat.v1.summary.FileWriterCache.get(str(self._model_dir))
+        self._logged_step = int(session.run(tf.compat.v1.train.get_global_step()))
+        # Tells TensorBoard to forget what a killed process wrote for later steps.
+        start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+        self._writer.add_session_log(start, self._logged_step)
+
+    def before_run(self, run_context):
+        self._began = time.perf_counter()
+        return tf.estimator.SessionRunArgs(
+            {
+                "step": model_fn.TRAIN_STEP,
+                "images": model_fn.TRAIN_IMAGES,
+                "loss": model_fn.TRAIN_LOSS,
+                "accuracy": model_fn.TRAIN_ACCURACY,
+                "learning_rate": model_fn.LEARNING_RATE,
+            }
+        )
+
+    def after_run(self, run_context, run_values):
+        values, seconds = run_values.results, time.perf_counter() - self._began
+        step = int(values["step"])
+        self._interval.add(values, seconds)
+        self.total.add(values, seconds)
+        if self.first_step_at is None:
+            self.first_step_at = time.time()
+        else:
+            self.steady.add(values, seconds)
+        scalars = {**self._interval.means(), "learning_rate": float(values["learning_rate"])}
+        self._show(step, scalars)
+        if step - self._logged_step >= self._every:
+            summary = tf.compat.v1.Summary()
+            for tag, value in scalars.items():
+                summary.value.add(tag=tag, simple_value=value)
+            self._writer.add_summary(summary, step)
+            self._logged_step, self._interval = step, Totals()
+
+
+class Totals:
+    """Sums over training calls, the time between them left out."""
+
+    def __init__(self) -> None:
+        self.images, self.seconds, self.loss, self.correct = 0, 0.0, 0.0, 0.0
+
+    def add(self, values: Dict[str, Any], seconds: float) -> None:
+        images = int(values["images"])
+        self.images += images
+        self.seconds += seconds
+        self.loss += float(values["loss"]) * images
+        self.correct += float(values["accuracy"]) * images
+
+    def means(self) -> Dict[str, float]:
+        return {
+            "loss": self.loss / self.images,
+            "accuracy": self.correct / self.images,
+            "images_per_second": self.images_per_second,
+        }
+
+    @property
+    def images_per_second(self) -> float:
+        return self.images / self.seconds if self.seconds else 0.0
+
+
+class EvaluationSaver(tf.estimator.CheckpointSaverHook):
+    """Saves at the given steps, whatever the step at which the process was started.
+
+    Estimator's own hook counts from where it was started: after a kill amid an epoch all later evaluations would come
+    at other steps.
+    """
+
+    def __init__(self, model_dir: Path, steps: Sequence[int]):
+        super().__init__(str(model_dir), save_steps=max(steps))
+        self._steps = frozenset(steps)
+
+    def before_run(self, run_context):
+        return tf.estimator.SessionRunArgs(model_fn.TRAIN_STEP)
+
+    def after_run(self, run_context, run_values):
+        step = int(run_values.results)
+        if step in self._steps:
+            self._timer.update_last_triggered_step(step)
+            if self._save(run_context.session, step):
+                run_context.request_stop()
+
+
+class EvaluationLog(tf.estimator.Exporter):
+    """Shows each evaluation of `train_and_evaluate`; as an Exporter, for those are handed the results."""
+
+    def __init__(self, show: Callable[[Dict[str, float]], None]):
+        self._show = show
+
+    @property
+    def name(self) -> str:
+        return "evaluation_log"
+
+    def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
+        self._show(eval_result)

@@ -1,0 +1,134 @@
+"""The networks: images to logits, nothing more. They know no mode, no loss and no optimizer."""
+
+import zlib
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+import tensorflow as tf
+
+from estimator_mnist.experiment import Experiment
+from estimator_mnist.layers import Conv2D, Dense, Dropout, Flatten, Layer, Pad2D, Pool2D, Shape, scaled_tanh
+
+IMAGE_SHAPE: Shape = (28, 28, 1)
+
+
+def create(experiment: Experiment) -> "Network":
+    """Returns the network of an experiment, without its variables."""
+    layers = {"dense": _dense, "conv": _conv, "conv_plain": _conv_plain, "lenet5": _lenet5}[experiment.model]
+    return Network(layers(experiment))
+
+
+def _dense(experiment: Experiment) -> List[Layer]:
+    return [
+        Flatten("flatten"),
+        Dense("dense1", 128, tf.nn.relu),
+        Dropout("dropout", experiment.dropout_rate),
+        Dense("logits", experiment.classes),
+    ]
+
+
+def _conv(experiment: Experiment) -> List[Layer]:
+    stride = experiment.downsample == "stride"
+    strides, pool1, pool2 = (2, [], []) if stride else (1, [Pool2D("pool1")], [Pool2D("pool2")])
+    return [
+        Conv2D("conv1", 64, 5, tf.nn.relu, strides=strides),
+        *pool1,
+        Conv2D("conv2", 96, 3, tf.nn.relu, strides=strides),
+        *pool2,
+        Flatten("flatten"),
+        Dense("dense1", 128, tf.nn.relu),
+        Dropout("dropout", experiment.dropout_rate),
+        Dense("logits", experiment.classes),
+    ]
+
+
+def _conv_plain(experiment: Experiment) -> List[Layer]:
+    return [
+        Conv2D("conv1", 64, 5, tf.nn.relu),
+        Conv2D("conv2", 64, 5, tf.nn.relu),
+        Flatten("flatten"),
+        Dense("dense1", 128, tf.nn.relu),
+        Dropout("dropout", experiment.dropout_rate),
+        Dense("logits", experiment.classes),
+    ]
+
+
+def _lenet5(experiment: Experiment) -> List[Layer]:
+    """The layers of LeCun et al. 1998, section II.B, by their names there, in the form common today: C3 sees all maps
+    of S2, subsampling has no weights, and the output is dense."""
+    return [
+        Pad2D("pad", 2),
+        Conv2D("c1", 6, 5, scaled_tanh),
+        Pool2D("s2", "average"),
+        Conv2D("c3", 16, 5, scaled_tanh),
+        Pool2D("s4", "average"),
+        Conv2D("c5", 120, 5, scaled_tanh),
+        Flatten("flatten"),
+        Dense("f6", 84, scaled_tanh),
+        Dropout("dropout", experiment.dropout_rate),
+        Dense("logits", experiment.classes),
+    ]
+
+
+class Row(NamedTuple):
+    """A layer in the table of a network."""
+
+    layer: str
+    output_shape: Shape
+    parameters: int
+
+
+class Network:
+    """A sequence of layers. `build` makes its variables in the current graph; then it can be called repeatedly."""
+
+    def __init__(self, layers: List[Layer]):
+        self.layers = layers
+        self.variables: Dict[Tuple[str, str], tf.Variable] = {}  # (layer, weight) -> variable
+
+    def table(self) -> List[Row]:
+        """Returns a row for each layer that does something."""
+        rows, shape = [], IMAGE_SHAPE
+        for layer in self.layers:
+            weights = layer.weights(shape)
+            shape = layer.output_shape(shape)
+            if not (isinstance(layer, Dropout) and not layer.rate):
+                parameters = sum(tf.TensorShape(weight.shape).num_elements() for weight in weights.values())
+                rows.append(Row(layer.name, shape, parameters))
+        return rows
+
+    @property
+    def parameters(self) -> int:
+        return sum(row.parameters for row in self.table())
+
+    def build(self, seed: int) -> None:
+        """Makes the variables, "layer/weight", float32, each a function of its name and the seed."""
+        shape = IMAGE_SHAPE
+        for layer in self.layers:
+            for name, weight in layer.weights(shape).items():
+                full_name = f"{layer.name}/{name}"
+                key = [seed, zlib.crc32(full_name.encode())]
+
+                def initial(weight=weight, key=key) -> tf.Tensor:
+                    key = tf.constant(key, tf.int64)
+                    return tf.random.stateless_uniform(weight.shape, key, -weight.limit, weight.limit, alg="philox")
+
+                self.variables[layer.name, name] = tf.compat.v1.get_variable(
+                    full_name, initializer=initial if weight.limit else tf.zeros(weight.shape), use_resource=True
+                )
+            shape = layer.output_shape(shape)
+
+    def __call__(self, images: tf.Tensor, dropout_step: Optional[tf.Tensor] = None) -> tf.Tensor:
+        """Computes logits.
+
+        Args:
+            images: float32 [batch, 28, 28, 1] or [batch, 28, 28] in [0, 1].
+            dropout_step: int64 [2], (seed, step), when training; None switches dropout off.
+
+        Returns:
+            float32 [batch, classes].
+        """
+        x = tf.reshape(images, [-1, *IMAGE_SHAPE])
+        for layer in self.layers:
+            weights = {name: value for (owner, name), value in self.variables.items() if owner == layer.name}
+            with tf.name_scope(layer.name):
+                x = layer(x, weights, dropout_step)
+        return x

@@ -1,0 +1,87 @@
+"""Optimizers and learning-rate schedules, as functions of the step: only what a step needs is computed in it.
+
+The updates are TensorFlow's own fused kernels, those behind `tf.keras.optimizers`. They are called directly because
+both optimizer classes of TensorFlow keep state (their iteration, powers of beta) beside the global step, and cost more
+than the step of a small network when it runs inside a `tf.while_loop`.
+"""
+
+import math
+from typing import List, Sequence
+
+import tensorflow as tf
+
+from estimator_mnist.experiment import Experiment
+
+# Kingma and Ba, "Adam" (arXiv 1412.6980), algorithm 1; epsilon as in Keras.
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-7
+MOMENTUM = 0.9
+WARM_UP = 0.2  # share of the run in which one_cycle's rate rises
+
+
+def learning_rate(experiment: Experiment, step: tf.Tensor) -> tf.Tensor:
+    """Returns the rate for the step (int64 scalar, 0 for the first), float32 scalar."""
+    peak, total = experiment.learning_rate, experiment.total_steps
+    done = tf.cast(step, tf.float32) / total
+    if experiment.learning_rate_schedule == "constant":
+        return tf.constant(peak)
+    if experiment.learning_rate_schedule == "cosine":  # arXiv 1608.03983, without restarts
+        return peak * 0.5 * (1.0 + tf.cos(math.pi * done))
+    # one_cycle: up in a line, then to zero in a line; half a step late, so that no step has a rate of zero
+    middle = done + 0.5 / total
+    return peak * tf.minimum(middle / WARM_UP, (1.0 - middle) / (1.0 - WARM_UP))
+
+
+class Optimizer:
+    """Applies gradients to variables. Its slots are made with it, outside any loop."""
+
+    def __init__(self, experiment: Experiment, variables: Sequence[tf.Variable]):
+        self.kind = experiment.optimizer
+        self.variables = variables
+        names = {"adam": ("m", "v"), "momentum": ("momentum",), "sgd": ()}[self.kind]
+        self.slots: List[List[tf.Variable]] = [
+            [
+                tf.compat.v1.get_variable(
+                    f"{variable.op.name}/{self.kind}/{name}",
+                    initializer=tf.zeros(variable.shape),
+                    trainable=False,
+                    use_resource=True,
+                )
+                for name in names
+            ]
+            for variable in variables
+        ]
+
+    def apply(self, gradients: Sequence[tf.Tensor], step: tf.Tensor, rate: tf.Tensor) -> tf.Operation:
+        """Updates every variable.
+
+        Args:
+            gradients: One for each variable, float32, of its shape.
+            step: int64 scalar, steps done before this one.
+            rate: float32 scalar, the learning rate.
+        """
+        count = tf.cast(step + 1, tf.float32)
+        powers = tf.pow(BETA1, count), tf.pow(BETA2, count)
+        updates = []
+        for variable, slots, gradient in zip(self.variables, self.slots, gradients):
+            handle, slot_handles = variable.handle, [slot.handle for slot in slots]
+            if self.kind == "adam":
+                update = tf.raw_ops.ResourceApplyAdam(
+                    var=handle,
+                    m=slot_handles[0],
+                    v=slot_handles[1],
+                    beta1_power=powers[0],
+                    beta2_power=powers[1],
+                    lr=rate,
+                    beta1=BETA1,
+                    beta2=BETA2,
+                    epsilon=EPSILON,
+                    grad=gradient,
+                )
+            elif self.kind == "momentum":
+                update = tf.raw_ops.ResourceApplyMomentum(
+                    var=handle, accum=slot_handles[0], lr=rate, grad=gradient, momentum=MOMENTUM
+                )
+            else:
+                update = tf.raw_ops.ResourceApplyGradientDescent(var=handle, alpha=rate, delta=gradient)
+            updates.append(update)
+        return tf.group(*updates)

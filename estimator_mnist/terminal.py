@@ -1,0 +1,106 @@
+"""What a run shows on the terminal: a progress bar where there is one, plain lines elsewhere."""
+
+import sys
+from typing import Any, Dict, List, Optional, Sequence
+
+from tabulate import tabulate
+from tqdm import tqdm
+
+from estimator_mnist.experiment import Experiment
+
+
+def say(line: str) -> None:
+    """Prints a line, above the progress bar if one is shown."""
+    tqdm.write(line, file=sys.stdout)
+    sys.stdout.flush()
+
+
+def table(rows: Sequence[Sequence[Any]], headers: Sequence[str] = ()) -> str:
+    """Returns rows as a table; numbers to the right, as they are."""
+    numeric = [index for index in range(len(rows[0])) if index]
+    align = ["right" if index in numeric else "left" for index in range(len(rows[0]))]
+    return tabulate([list(map(str, row)) for row in rows], headers, colalign=align, disable_numparse=True)
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.2f}%"
+
+
+class Progress:
+    """A run's progress. A context: within it the bar stands, if standard error is a terminal."""
+
+    def __init__(self, experiment: Experiment, start: int):
+        self._experiment = experiment
+        self._bar = tqdm(
+            total=experiment.total_steps,
+            initial=start,
+            unit="step",
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+            leave=False,
+            bar_format="{percentage:3.0f}% |{bar}| step {n_fmt}/{total_fmt}, {remaining} left{postfix}",
+        )
+        self._step = start
+        self._scalars: Optional[Dict[str, float]] = None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def trained(self, step: int, scalars: Dict[str, float]) -> None:
+        """Shows the step that training has come to, with loss, accuracy and images_per_second."""
+        self._scalars = scalars
+        self._bar.set_postfix_str(_describe(scalars), refresh=False)
+        self._bar.update(step - self._step)
+        self._step = step
+
+    def evaluated(self, result: Dict[str, float]) -> None:
+        """Shows the result of an evaluation on the test split."""
+        step = int(result["global_step"])
+        epoch = step / self._experiment.steps_per_epoch
+        parts = [f"step {step:>{len(str(self._experiment.total_steps))}}, epoch {epoch:.3g}:"]
+        if self._scalars:
+            parts.append(f"train {_describe(self._scalars)};")
+        parts.append(f"test loss {result['loss']:.4f}, accuracy {percent(result['accuracy'])}")
+        say(" ".join(parts))
+
+
+def _describe(scalars: Dict[str, float]) -> str:
+    return (
+        f"loss {scalars['loss']:.4f}, accuracy {percent(scalars['accuracy'])}, "
+        f"{scalars['images_per_second']:,.0f} images/s"
+    )
+
+
+def show_network(rows: Sequence[Any]) -> None:
+    """Prints the table of a network's layers; `rows` are `networks.Row`s."""
+    lines = [[row.layer, " x ".join(map(str, row.output_shape)), f"{row.parameters:,}"] for row in rows]
+    lines.append(["total", "", f"{sum(row.parameters for row in rows):,}"])
+    say(table(lines, ["layer", "output shape", "parameters"]) + "\n")
+
+
+def show_results(results: Dict[str, Any]) -> None:
+    """Prints the table of a finished run; `results` as in results.json."""
+    untrained, final, best = results["untrained"], results["final"], results["best"]
+    train_loss, seconds = results["train_loss"], results["seconds"]["training"]
+    rows: List[Sequence[str]] = [
+        ["test split, untrained", f"{untrained['test_loss']:.4f}", percent(untrained["test_accuracy"])],
+        ["training, mean of the first epoch", f"{train_loss[0]:.4f}", ""],
+        ["training, mean of the last epoch", f"{train_loss[-1]:.4f}", ""],
+        ["test split, trained", f"{final['test_loss']:.4f}", percent(final["test_accuracy"])],
+        [f"test split, best (step {best['global_step']:,})", "", percent(best["test_accuracy"])],
+    ]
+    say("\n" + table(rows, ["", "loss", "accuracy"]))
+    speed = f"{results['images_per_second']:,.0f} images/s"
+    say(f"\nTraining took {seconds:.1f} s from the first epoch to the last ({len(train_loss)}), at {speed}.")
+
+
+def show_predictions(predictions: Sequence[Dict[str, Any]], labels: Sequence[int], class_names: Sequence[str]) -> None:
+    """Prints logits and softmax in percent of some test images, a row an image and kind, a column a class."""
+    rows: List[List[str]] = []
+    for index, (values, label) in enumerate(zip(predictions, labels)):
+        rows.append([str(index), class_names[label], "logits", *(f"{value:.1f}" for value in values["logits"])])
+        rows.append(["", "", "softmax %", *(f"{100 * value:.2f}" for value in values["probabilities"])])
+    say("\n" + table(rows, ["test image", "label", "", *class_names]))

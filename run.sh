@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Makes .venv once from the lock file, then hands every word to `python -m estimator_mnist`.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+venv=$root/.venv
+lock=$root/requirements.lock
+if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1; then
+  lock=$root/requirements-gpu.lock  # tensorflow[and-cuda] in place of plain tensorflow
+fi
+
+fail() {
+  echo "run.sh: $*" >&2
+  exit 2
+}
+
+# Prints the Python to build .venv with. TensorFlow 2.15 has wheels for 3.9 to 3.11 only.
+find_python() {
+  local candidate
+  if command -v uv >/dev/null 2>&1; then
+    uv python find --no-project '>=3.9,<3.12' 2>/dev/null && return
+    uv python install 3.11 >&2 && uv python find --no-project 3.11 2>/dev/null && return
+  fi
+  for candidate in python3.11 python3.10 python3.9 python3; do
+    # Asking it to run, and not only whether it is there: a pyenv shim is there for every version.
+    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; then
+      command -v "$candidate" && return
+    fi
+  done
+  return 1
+}
+
+# The copy of the lock in .venv is written last: without it, or with another one, .venv is not whole.
+is_whole() { cmp -s "$lock" "$venv/installed.lock"; }
+
+make_venv() {
+  local python
+  python=$(find_python) || fail "found no Python 3.9, 3.10 or 3.11 with venv: install python3.11 (Debian: python3.11-venv) or uv, then call again"
+  # The lock lives in the open file: it is gone when its holders are, however they end. Python takes it, for
+  # macOS has no flock command. pip inherits the file, so that a pip that outlives a killed run.sh is waited for.
+  exec 9>"$root/.venv.making" || fail "cannot write to $root: .venv is made there"
+  "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
+  if is_whole; then return; fi  # another call made it meanwhile
+  echo "run.sh: making .venv from $(basename "$lock") (once; some minutes)" >&2
+  rm -rf "$venv"
+  "$python" -m venv "$venv" || fail "'$python -m venv $venv' failed (see above)"
+  # One package (promise) comes as source: its build tools are pinned too, and installed before it.
+  install "$root/requirements-build.lock" && install "$lock" --no-build-isolation ||
+    fail "packages could not be installed (see above); call again to go on"
+  cp "$lock" "$venv/installed.lock.new" && mv "$venv/installed.lock.new" "$venv/installed.lock"
+  exec 9>&-
+}
+
+install() {
+  if command -v uv >/dev/null 2>&1; then
+    VIRTUAL_ENV=$venv uv pip install --quiet --require-hashes --no-deps -r "$@"
+  else
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input --require-hashes --no-deps -r "$@"
+  fi
+}
+
+is_whole || make_venv
+export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
+exec "$venv/bin/python" -m estimator_mnist "$@"
