@@ -95,7 +95,7 @@ class Totals:
 
 
 class EvaluationSaver(tf.estimator.CheckpointSaverHook):
-    """Saves at the given steps, whatever the step at which the process was started.
+    """Saves at the given steps, whatever the step at which the process was started, and stops after the last one.
 
     Estimator's own hook counts from where it was started: after a kill amid an epoch all later evaluations would come
     at other steps.
@@ -104,6 +104,7 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
     def __init__(self, model_dir: Path, steps: Sequence[int]):
         super().__init__(str(model_dir), save_steps=max(steps))
         self._steps = frozenset(steps)
+        self._last_step = max(steps)
 
     def before_run(self, run_context):
         return tf.estimator.SessionRunArgs(model_fn.TRAIN_STEP)
@@ -114,6 +115,9 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
             self._timer.update_last_triggered_step(step)
             if self._save(run_context.session, step):
                 run_context.request_stop()
+        # Estimator's own StopAtStepHook expects calls of one step each, and would ask for one call too many.
+        if step >= self._last_step:
+            run_context.request_stop()
 
 
 class EvaluationLog(tf.estimator.Exporter):

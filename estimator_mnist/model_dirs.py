@@ -38,10 +38,9 @@ def open_for(experiment: Experiment, model_dir: Path, clean: bool) -> None:
     """
     try:
         _check_place(model_dir)
-        if clean and model_dir.is_dir():
-            _clean(model_dir)
+        cleaned = clean and model_dir.is_dir() and _clean(model_dir)
         stored = Experiment.read(model_dir)
-        if stored is None and model_dir.is_dir() and any(model_dir.iterdir()):
+        if stored is None and not cleaned and model_dir.is_dir() and any(model_dir.iterdir()):
             raise InputError(f"--model_dir {model_dir}: is not empty and holds no experiment; name another folder")
         differences = experiment.differences(stored) if stored else []
         if differences:
@@ -78,8 +77,11 @@ def _check_place(model_dir: Path) -> None:
         raise InputError(f"--model_dir {model_dir}: {nearest} cannot be written to")
 
 
-def _clean(model_dir: Path) -> None:
-    if any(model_dir.iterdir()) and not (model_dir / experiments.FILE_NAME).exists():
+def _clean(model_dir: Path) -> bool:
+    """Deletes what a run left and nothing else; returns whether there was a run."""
+    if not any(model_dir.iterdir()):
+        return False
+    if not (model_dir / experiments.FILE_NAME).exists():
         raise InputError(f"--clean: {model_dir} holds no {experiments.FILE_NAME}, so it is no model_dir; not deleted")
     found: List[Path] = [path for pattern in LEFT_BY_A_RUN for path in model_dir.glob(pattern)]
     # experiment.json goes last: killed before that, the folder is still known as a model_dir.
@@ -88,3 +90,4 @@ def _clean(model_dir: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+    return True

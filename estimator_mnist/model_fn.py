@@ -80,9 +80,11 @@ def _train_spec(
     global_step = tf.compat.v1.train.get_or_create_global_step()
     # In the checkpoint, so that a run that was killed still knows the mean losses of its first epochs.
     epoch_loss = tf.compat.v1.get_variable(
-        EPOCH_LOSS, initializer=tf.zeros([experiment.epochs]), trainable=False, use_resource=True
+        EPOCH_LOSS, initializer=tf.zeros([experiment.epochs], tf.float64), trainable=False, use_resource=True
     )
     first_step = global_step.read_value()
+    epoch = first_step // experiment.steps_per_epoch  # the block lies within it
+    losses_before = tf.gather(epoch_loss, epoch)
     count = tf.shape(labels)[0]
 
     def train_on_batch(batch: tf.Tensor, losses: tf.Tensor, corrects: tf.Tensor) -> Tuple[tf.Tensor, ...]:
@@ -98,12 +100,13 @@ def _train_spec(
             batch = batch + 1
         return (
             batch,
-            losses + tf.reduce_sum(example_losses),
+            losses + tf.cast(tf.reduce_sum(example_losses), tf.float64),
             corrects + tf.reduce_sum(_correct(labels[first:last], logits)),
         )
 
     batches = (count + experiment.batch_size - 1) // experiment.batch_size
-    state = (tf.constant(0), tf.constant(0.0), tf.constant(0.0))
+    # The sum of losses goes on from the block before, so that it is the same however the epoch is cut into blocks.
+    state = (tf.constant(0), losses_before, tf.constant(0.0))
     if experiment.steps_per_loop > 1:
         state = tf.while_loop(lambda batch, *_: batch < batches, train_on_batch, state)
     else:
@@ -112,10 +115,10 @@ def _train_spec(
 
     # The counter moves with the last update, so that no checkpoint can hold one without the other.
     with tf.control_dependencies([done]):
-        epoch = first_step // experiment.steps_per_epoch  # a block lies within one epoch
-        add_loss = tf.compat.v1.scatter_add(epoch_loss, epoch, losses)
-        train_op = tf.group(global_step.assign_add(tf.cast(done, tf.int64)), add_loss)
-    loss = tf.divide(losses, tf.cast(count, tf.float32), name=TRAIN_LOSS[:-2])
+        keep_loss = tf.compat.v1.scatter_update(epoch_loss, epoch, losses)
+        train_op = tf.group(global_step.assign_add(tf.cast(done, tf.int64)), keep_loss)
+    block_loss = tf.cast(losses - losses_before, tf.float32)
+    loss = tf.divide(block_loss, tf.cast(count, tf.float32), name=TRAIN_LOSS[:-2])
     tf.divide(corrects, tf.cast(count, tf.float32), name=TRAIN_ACCURACY[:-2])
     tf.add(first_step, tf.cast(done, tf.int64), name=TRAIN_STEP[:-2])
     tf.identity(count, name=TRAIN_IMAGES[:-2])

@@ -1,5 +1,6 @@
 """train_and_evaluate, put together from its parts, and what is made of its end."""
 
+import statistics
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
@@ -61,7 +62,7 @@ def run(experiment: Experiment, data: input_fns.Data, model_dir: Path, started: 
         network.parameters,
         evaluations(model_dir),
         epoch_loss,
-        log.steady.images_per_second,
+        log.steady.images_per_second or _earlier_images_per_second(model_dir),
         seconds,
         tf.__version__,
     )
@@ -106,6 +107,12 @@ def _train_and_evaluate(
 
 def _test_input(experiment: Experiment, data: input_fns.Data) -> tf.data.Dataset:
     return input_fns.eval_input_fn(data.test, experiment.eval_batch_size)
+
+
+def _earlier_images_per_second(model_dir: Path) -> float:
+    """Returns the median of what the processes before this one logged, for one that had no step left to train."""
+    logged = events.scalars(model_dir).get("images_per_second", {})
+    return statistics.median(logged.values()) if logged else 0.0
 
 
 def newest_step(estimator: tf.estimator.Estimator) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from input_fns import cache
-from input_fns.errors import InputError
+from input_fns.errors import InputError, reason
 
 PROBE_SECONDS = 3.0
 RECORD_OVERHEAD = 16  # bytes of length and checksums around each record of a TFRecord file
@@ -100,8 +100,7 @@ def download(dataset: str, data_dir: Path) -> Path:
     try:
         builder.download_and_prepare()
     except Exception as error:  # TFDS documents no set of errors: whatever it is, the download failed
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"--dataset {dataset}: TFDS could not prepare it in {data_dir} ({reason})") from error
+        raise InputError(f"--dataset {dataset}: TFDS could not prepare it in {data_dir} ({reason(error)})") from error
     folder = version_folder(dataset, data_dir)
     if folder is None:
         raise InputError(f"--dataset {dataset}: TFDS left nothing in {data_dir / dataset}")
@@ -114,8 +113,7 @@ def _builder(name: str, data_dir: Optional[Path]) -> Any:
     try:
         return tfds.builder(name, data_dir=data_dir and str(data_dir))
     except Exception as error:  # not found, a wrong config, an unreadable folder: each its own class
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"--dataset {name.split(':')[0]}: TFDS cannot open it ({reason})") from error
+        raise InputError(f"--dataset {name.split(':')[0]}: TFDS cannot open it ({reason(error)})") from error
 
 
 def _facts(builder: Any, prepared: bool = True) -> Dict[str, Any]:
@@ -163,9 +161,8 @@ def _decode(name: str, data_dir: Path, folder: Path, split: str, count: int) -> 
         except tf.errors.OutOfRangeError:
             pass
         except (tf.errors.OpError, AssertionError, OSError) as error:
-            reason = str(error).splitlines()[0]
             wanted = "delete the folder and prepare the data set again"
-            raise InputError(f"{folder}: the {split} split cannot be read ({reason}); {wanted}") from error
+            raise InputError(f"{folder}: the {split} split cannot be read ({reason(error)}); {wanted}") from error
     found = sum(map(len, images))
     if found != count:
         raise InputError(f"{folder}: the {split} split holds {found} examples where dataset_info.json promises {count}")

@@ -1,0 +1,59 @@
+"""What the tests share: real data, and the command line as a user calls it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import input_fns  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def sample() -> input_fns.Data:
+    """The 5,000 real digits that are always there."""
+    return input_fns.find("mnist", "sample")
+
+
+@pytest.fixture(scope="session")
+def mnist() -> input_fns.Data:
+    """The whole MNIST, prepared by TFDS."""
+    return _prepared("mnist")
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist() -> input_fns.Data:
+    return _prepared("fashion_mnist")
+
+
+def _prepared(dataset: str) -> input_fns.Data:
+    try:
+        return input_fns.find(dataset, "tfds")
+    except input_fns.InputError as error:
+        pytest.skip(f"needs {dataset} prepared by TFDS: {error}")
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Run:
+    """Runs the command line in a folder of the test's own, as run.sh does, and returns the finished process."""
+
+    def run(*words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "estimator_mnist", *map(str, words)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    return run

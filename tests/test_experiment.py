@@ -1,0 +1,149 @@
+"""Experiment: checked when built, equal when read back, and what follows from it."""
+
+import dataclasses
+import json
+
+import pytest
+
+from estimator_mnist import results, run_config
+from estimator_mnist.experiment import FILE_NAME, Experiment
+from estimator_mnist.recipes import RECIPES
+from input_fns import InputError
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("model", "resnet"),
+        ("optimizer", "adagrad"),
+        ("input", "queue"),
+        ("learning_rate_schedule", "step"),
+        ("downsample", "none"),
+        ("batch_size", 0),
+        ("batch_size", -1),
+        ("batch_size", 2**31),
+        ("eval_batch_size", 0),
+        ("train_epochs", 0),
+        ("train_steps", 0),
+        ("evals", 0),
+        ("evals", 9381),
+        ("learning_rate", 0.0),
+        ("learning_rate", -0.1),
+        ("learning_rate", float("inf")),
+        ("learning_rate", float("nan")),
+        ("dropout_rate", 1.0),
+        ("dropout_rate", -0.1),
+        ("dropout_rate", float("nan")),
+        ("label_smoothing", 1.0),
+        ("gpu_memory_fraction", 0.0),
+        ("gpu_memory_fraction", 1.1),
+        ("iterations_per_loop", -1),
+        ("inter_op_threads", -1),
+        ("seed", -1),
+        ("seed", 2**62),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_its_flag_s_name(field, value):
+    with pytest.raises(InputError, match=rf"^--{field}: .* is not possible; it must be "):
+        Experiment(**{field: value})
+
+
+def test_it_is_equal_to_the_one_read_back(tmp_path):
+    for experiment in (
+        Experiment(),
+        Experiment(model="dense", train_steps=7, evals=3, data_dir="/données", class_names=("a b", "c/d"), seed=2**61),
+    ):
+        experiment.write(tmp_path)
+        assert Experiment.read(tmp_path) == experiment
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+    assert Experiment.read(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", "\x00", '{"model": "conv"}', json.dumps({"batch_size": 0}), "1e999", '"conv"']
+)
+def test_a_damaged_file_is_named(tmp_path, text):
+    (tmp_path / FILE_NAME).write_text(text)
+    with pytest.raises(InputError, match=f"{FILE_NAME}: holds no experiment"):
+        Experiment.read(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"batch_size": "64"}, {"batch_size": True}, {"learning_rate": None}, {"seed": 1.5}])
+def test_a_value_of_another_type_is_refused(change):
+    values = {**dataclasses.asdict(Experiment()), **change}
+    with pytest.raises(ValueError):
+        Experiment.from_json(values)
+
+
+def test_differences_name_flags_and_leave_out_what_changes_nothing():
+    other = Experiment(batch_size=32, optimizer="sgd", eval_batch_size=7, data_dir="/there", intra_op_threads=1)
+    assert Experiment().differences(other) == ["--batch_size is 64, not 32", "--optimizer is adam, not sgd"]
+
+
+def test_steps_of_a_run():
+    notebook = Experiment(batch_size=64, train_epochs=10)
+    assert (notebook.steps_per_epoch, notebook.total_steps, notebook.epochs) == (938, 9380, 10)
+    assert notebook.evaluation_steps == [938 * epoch for epoch in range(1, 11)]
+    cut = Experiment(batch_size=64, train_steps=1000)
+    assert (cut.total_steps, cut.epochs, cut.evaluation_steps) == (1000, 2, [938, 1000])
+
+
+@pytest.mark.parametrize("evals", [1, 3, 7, 100])
+@pytest.mark.parametrize("steps", [100, 101, 9380])
+def test_the_evaluations_asked_for_are_made_the_last_one_at_the_end(evals, steps):
+    planned = Experiment(train_steps=steps, evals=evals).evaluation_steps
+    assert len(set(planned)) == evals and planned == sorted(planned) and planned[-1] == steps and planned[0] > 0
+
+
+def test_recipes_are_experiments():
+    for recipe, models in RECIPES.items():
+        for model, values in models.items():
+            Experiment(model=model, recipe=recipe, **values)
+    assert RECIPES["notebook"]["dense"] == {
+        "optimizer": "adam",
+        "learning_rate": 0.001,
+        "batch_size": 64,
+        "train_epochs": 10,
+        "dropout_rate": 0.2,
+    }
+    assert RECIPES["default"]["conv"]["train_epochs"] <= 4
+
+
+def test_run_config_holds_the_session_settings_asked_for(tmp_path):
+    config = run_config.create(Experiment(), tmp_path)
+    session = config.session_config
+    assert session.gpu_options.allow_growth is True
+    assert session.gpu_options.per_process_gpu_memory_fraction == 0.9
+    assert session.allow_soft_placement is True and session.log_device_placement is False
+    assert (session.inter_op_parallelism_threads, session.intra_op_parallelism_threads) == (0, 0)
+    assert session.graph_options.optimizer_options.global_jit_level == 0
+    assert session.graph_options.rewrite_options.auto_mixed_precision == 0
+    assert config.model_dir == str(tmp_path)
+
+    other = Experiment(
+        allow_growth=False,
+        gpu_memory_fraction=0.5,
+        allow_soft_placement=False,
+        log_device_placement=True,
+        inter_op_threads=1,
+        intra_op_threads=2,
+        xla=True,
+        mixed_precision=True,
+        seed=7,
+    )
+    config = run_config.create(other, tmp_path)
+    session = config.session_config
+    assert session.gpu_options.allow_growth is False
+    assert session.gpu_options.per_process_gpu_memory_fraction == 0.5
+    assert session.allow_soft_placement is False and session.log_device_placement is True
+    assert (session.inter_op_parallelism_threads, session.intra_op_parallelism_threads) == (1, 2)
+    assert session.graph_options.optimizer_options.global_jit_level == 1
+    assert session.graph_options.rewrite_options.auto_mixed_precision == 1
+    assert config.tf_random_seed == 7
+
+
+def test_damaged_results_count_as_none(tmp_path):
+    assert results.read(tmp_path) is None
+    for text in ("", "[1]", '{"a": 1}', '{"final": '):
+        (tmp_path / results.FILE_NAME).write_text(text)
+        assert results.read(tmp_path) is None

@@ -1,0 +1,158 @@
+"""Every way to batch, on every source: what a batch holds, and in which order examples come."""
+
+import os
+from pathlib import Path
+from typing import Any, List, Tuple
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import input_fns
+from input_fns import idx
+from input_fns.blocks import Blocks
+
+INPUTS = ["indexed", "stream", "numpy"]
+
+
+def fetch(make_dataset: Any) -> List[Tuple[np.ndarray, np.ndarray]]:
+    """Runs a dataset as Estimator does, in a graph, and returns its (images, labels)."""
+    batches = []
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        iterator = tf.compat.v1.data.make_initializable_iterator(make_dataset())
+        features, labels = iterator.get_next()
+        session.run(iterator.initializer)
+        try:
+            while True:
+                image, label = session.run((features["image"], labels))
+                batches.append((image, label))
+        except tf.errors.OutOfRangeError:
+            return batches
+
+
+def train(split: input_fns.Split, **arguments: Any) -> List[Tuple[np.ndarray, np.ndarray]]:
+    return fetch(lambda: input_fns.train_input_fn(split, **arguments))
+
+
+def joined(batches: List[Tuple[np.ndarray, np.ndarray]]) -> Tuple[np.ndarray, np.ndarray]:
+    return np.concatenate([images for images, _ in batches]), np.concatenate([labels for _, labels in batches])
+
+
+def in_bytes(images: np.ndarray) -> List[bytes]:
+    return sorted(np.rint(image * 255).astype(np.uint8).tobytes() for image in images)
+
+
+@pytest.mark.parametrize("input", INPUTS)
+def test_an_epoch_holds_every_example_once(sample, input):
+    batches = train(sample.train, batch_size=64, seed=1, stops=[63, 126], input=input)
+    images, _ = idx.read_split(sample.train.images, sample.train.labels)
+    expected = sorted(image.tobytes() for image in images)
+    assert len(batches) == 2 * 63
+    for epoch in (batches[:63], batches[63:]):
+        assert [len(labels) for _, labels in epoch] == [64] * 62 + [32]
+        assert in_bytes(joined(epoch)[0]) == expected
+
+
+@pytest.mark.parametrize("input", INPUTS)
+def test_batches_are_float_images_in_0_1_with_their_labels(sample, input):
+    images, labels = joined(train(sample.train, batch_size=100, stops=[40], input=input))
+    assert images.dtype == np.float32 and labels.dtype == np.int32
+    assert images.shape == (4000, 28, 28, 1) and labels.shape == (4000,)
+    assert images.min() == 0.0 and images.max() == 1.0
+    stored_images, stored_labels = idx.read_split(sample.train.images, sample.train.labels)
+    label_of = {image.tobytes(): label for image, label in zip(stored_images, stored_labels)}
+    pixels = np.rint(images * 255).astype(np.uint8)
+    assert [label_of[image.tobytes()] for image in pixels] == labels.tolist()
+
+
+@pytest.mark.parametrize("input", INPUTS)
+def test_the_order_is_the_seed_s_and_new_every_epoch(sample, input):
+    def labels(seed):
+        return joined(train(sample.train, batch_size=50, seed=seed, stops=[160], input=input))[1]
+
+    first, again, other = labels(3), labels(3), labels(4)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first[:4000], first[4000:])
+
+
+@pytest.mark.parametrize("input", ["indexed", "numpy"])
+def test_a_later_start_sees_the_same_batches(sample, input):
+    whole = train(sample.train, batch_size=64, seed=9, stops=[130], input=input)
+    rest = train(sample.train, batch_size=64, seed=9, stops=[130], start=70, input=input)
+    assert len(rest) == 60
+    for (images, labels), (expected_images, expected_labels) in zip(rest, whole[70:]):
+        assert np.array_equal(images, expected_images) and np.array_equal(labels, expected_labels)
+
+
+def test_a_stream_started_later_goes_on_in_a_new_order(sample):
+    rest = train(sample.train, batch_size=64, seed=9, stops=[126], start=70, input="stream")
+    assert [len(labels) for _, labels in rest] == [64] * 55 + [32]  # what is left of the second epoch
+    from_start = train(sample.train, batch_size=64, seed=9, stops=[126], input="stream")
+    assert not np.array_equal(rest[0][1], from_start[0][1])
+
+
+@pytest.mark.parametrize("input", INPUTS)
+def test_blocks_hold_the_same_examples_as_batches(sample, input):
+    arguments = {"batch_size": 64, "seed": 2, "stops": [20, 63, 100], "input": input}
+    batches = joined(train(sample.train, **arguments))
+    blocks = train(sample.train, steps_per_block=25, **arguments)
+    assert [len(labels) for _, labels in blocks] == [1280, 320, 1600, 12 * 64 + 32, 1600, 12 * 64]
+    assert np.array_equal(joined(blocks)[1], batches[1])
+    assert np.array_equal(joined(blocks)[0], batches[0])
+
+
+@pytest.mark.parametrize("start", [0, 1, 24, 25, 62, 63, 99])
+def test_blocks_after_a_step_do_not_depend_on_the_start(start):
+    whole = Blocks(4000, 64, 25, (20, 63, 100), 0).boundaries()
+    later = Blocks(4000, 64, 25, (20, 63, 100), start).boundaries()
+    assert later == [start] + [step for step in whole if step > start]
+
+
+@pytest.mark.parametrize("input", INPUTS)
+def test_evaluation_covers_the_whole_test_split_in_order(mnist, input):
+    data = input_fns.find("mnist", "tfds", stream=input == "stream")
+    batches = fetch(lambda: input_fns.eval_input_fn(data.test, 384))
+    images, labels = joined(batches)
+    assert [len(labels) for _, labels in batches] == [384] * 26 + [16]
+    stored_images, stored_labels = idx.read_split(mnist.test.images, mnist.test.labels)
+    assert np.array_equal(labels, stored_labels)
+    assert np.array_equal(np.rint(images[..., 0] * 255).astype(np.uint8), stored_images)
+
+
+def test_predictions_take_the_first_examples(sample):
+    (images, labels), *rest = fetch(lambda: input_fns.predict_input_fn(sample.test, 500, 6))
+    assert not rest and labels.tolist() == [0, 1, 2, 3, 4, 5] and images.shape == (6, 28, 28, 1)
+
+
+@pytest.mark.parametrize("input", INPUTS)
+def test_the_whole_of_mnist_is_used(mnist, input):
+    data = input_fns.find("mnist", "tfds", stream=input == "stream")
+    blocks = train(data.train, batch_size=64, stops=[938], steps_per_block=50, input=input)
+    labels = np.concatenate([labels for _, labels in blocks])
+    # http://yann.lecun.com/exdb/mnist: the counts of the classes of the training set
+    expected = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(labels).tolist() == expected
+
+
+@pytest.mark.parametrize("input", INPUTS)
+def test_the_graph_holds_no_data(mnist, input):
+    data = input_fns.find("mnist", "tfds", stream=input == "stream")
+    with tf.Graph().as_default() as graph:
+        dataset = input_fns.train_input_fn(data.train, batch_size=64, stops=range(938, 9381, 938), input=input)
+        tf.compat.v1.data.make_one_shot_iterator(dataset) if input != "numpy" else None
+        assert len(str(graph.as_graph_def())) < 1_000_000
+
+
+def test_gzipped_idx_files_give_the_same_batches(sample, tmp_path: Path):
+    import gzip
+
+    for (split, kind), name in idx.FILE_NAMES.items():
+        source = getattr(getattr(sample, split), kind)
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(source.read_bytes()))
+    data = input_fns.find("mnist", "idx", idx_dir=str(tmp_path))
+    for input in INPUTS:
+        plain = joined(train(sample.train, batch_size=64, stops=[63], input=input))
+        zipped = joined(train(data.train, batch_size=64, stops=[63], input=input))
+        assert np.array_equal(plain[0], zipped[0]) and np.array_equal(plain[1], zipped[1]), input
+    assert os.path.samefile(data.train.images.parent, tmp_path)

@@ -1,0 +1,181 @@
+"""The EstimatorSpec of each mode and model, by shape and dtype, and the losses and steps behind it, by value."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from estimator_mnist.experiment import MODELS, OPTIMIZERS, Experiment
+from estimator_mnist.model_fn import EPOCH_LOSS, model_fn
+
+TRAIN, EVAL, PREDICT = tf.estimator.ModeKeys.TRAIN, tf.estimator.ModeKeys.EVAL, tf.estimator.ModeKeys.PREDICT
+RNG = np.random.default_rng(0)
+IMAGES, LABELS = RNG.random((100, 28, 28, 1), np.float32), (np.arange(100) % 10).astype(np.int32)
+
+
+def spec(mode, labels=LABELS, images=IMAGES, **fields):
+    experiment = Experiment(**{"model": "dense", "train_examples": 100, "test_examples": 100, **fields})
+    labels = None if labels is None else tf.constant(labels)
+    return model_fn({"image": tf.constant(images)}, labels, mode, {"experiment": experiment})
+
+
+@pytest.fixture(autouse=True)
+def graph():
+    with tf.Graph().as_default() as graph:
+        yield graph
+
+
+def initialized():
+    session = tf.compat.v1.Session()
+    session.run([tf.compat.v1.global_variables_initializer(), tf.compat.v1.local_variables_initializer()])
+    return session
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_spec_of_training(model):
+    made = spec(TRAIN, model=model, dropout_rate=0.3)
+    assert made.mode == TRAIN
+    assert made.loss.shape == () and made.loss.dtype == tf.float32
+    assert isinstance(made.train_op, tf.Operation)
+    assert not made.eval_metric_ops and not made.predictions
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_spec_of_evaluation(model):
+    made = spec(EVAL, model=model)
+    assert made.loss.shape == () and made.loss.dtype == tf.float32
+    assert set(made.eval_metric_ops) == {"accuracy"} | {f"accuracy_of_class/{digit}" for digit in range(10)}
+    for value, _ in made.eval_metric_ops.values():
+        assert value.shape == () and value.dtype == tf.float32
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_spec_of_prediction(model):
+    made = spec(PREDICT, labels=None, model=model)
+    shapes = {name: (tensor.shape.as_list(), tensor.dtype) for name, tensor in made.predictions.items()}
+    assert shapes == {
+        "logits": ([100, 10], tf.float32),
+        "probabilities": ([100, 10], tf.float32),
+        "classes": ([100], tf.int64),
+    }
+    assert made.loss is None and made.train_op is None
+
+
+def test_predictions_agree_with_each_other():
+    made = spec(PREDICT, labels=None)
+    values = initialized().run(made.predictions)
+    exponentials = np.exp(values["logits"] - values["logits"].max(1, keepdims=True))
+    assert np.allclose(values["probabilities"], exponentials / exponentials.sum(1, keepdims=True), atol=1e-6)
+    assert np.array_equal(values["classes"], values["logits"].argmax(1))
+
+
+def expected_loss(logits: np.ndarray, targets: np.ndarray) -> float:
+    log_sum = np.log(np.exp(logits.astype(np.float64)).sum(1, keepdims=True))
+    return float(-(targets * (logits - log_sum)).sum(1).mean())
+
+
+def test_the_loss_is_the_sparse_softmax_cross_entropy():
+    made, predicted = spec(EVAL), None
+    with tf.compat.v1.variable_scope("", reuse=True):
+        predicted = spec(PREDICT, labels=None)
+    session = initialized()
+    loss, logits = session.run([made.loss, predicted.predictions["logits"]])
+    assert loss == pytest.approx(expected_loss(logits, np.eye(10)[LABELS]), rel=1e-5)
+    assert loss == pytest.approx(np.log(10), abs=0.5)
+
+
+def test_label_smoothing_acts_in_training_only():
+    smooth = {"label_smoothing": 0.2}
+    made = spec(TRAIN, batch_size=100, **smooth)
+    with tf.compat.v1.variable_scope("", reuse=True):
+        evaluated, logits = spec(EVAL, **smooth), spec(PREDICT, labels=None).predictions["logits"]
+    loss, eval_loss, logits = initialized().run([made.loss, evaluated.loss, logits])
+    targets = np.eye(10)[LABELS]
+    assert loss == pytest.approx(expected_loss(logits, 0.8 * targets + 0.02), rel=1e-5)
+    assert eval_loss == pytest.approx(expected_loss(logits, targets), rel=1e-5)
+
+
+@pytest.mark.parametrize("mode", [TRAIN, EVAL])
+def test_one_hot_labels_mean_the_same(mode):
+    made = spec(mode)
+    with tf.compat.v1.variable_scope("again"):
+        one_hot = spec(mode, labels=np.eye(10, dtype=np.float32)[LABELS])
+    session = initialized()
+    for target, source in zip(tf.compat.v1.trainable_variables("again/"), tf.compat.v1.trainable_variables()):
+        session.run(target.assign(source))
+    first, second = session.run([made.loss, one_hot.loss])
+    assert first == pytest.approx(second, rel=1e-6)
+
+
+def test_every_example_counts_the_same_in_an_evaluation_with_a_smaller_last_batch():
+    dataset = tf.data.Dataset.from_tensor_slices(({"image": IMAGES}, LABELS)).batch(64)
+    features, labels = tf.compat.v1.data.make_one_shot_iterator(dataset).get_next()
+    experiment = Experiment(model="dense", test_examples=100, eval_batch_size=64)
+    made = model_fn(features, labels, EVAL, {"experiment": experiment})
+    with tf.compat.v1.variable_scope("", reuse=True):
+        whole = spec(EVAL, eval_batch_size=100)
+    session = initialized()
+    batches = [session.run([made.loss, made.eval_metric_ops["accuracy"][1]])[0] for _ in range(2)]
+    assert np.mean(batches) == pytest.approx(session.run(whole.loss), rel=1e-5)
+    session.run([update for _, update in whole.eval_metric_ops.values()])
+
+
+def test_accuracy_of_each_class():
+    made = spec(EVAL)
+    with tf.compat.v1.variable_scope("", reuse=True):
+        classes = spec(PREDICT, labels=None).predictions["classes"]
+    session = initialized()
+    session.run([update for _, update in made.eval_metric_ops.values()])
+    values = session.run({name: value for name, (value, _) in made.eval_metric_ops.items()})
+    right = session.run(classes) == LABELS
+    assert values["accuracy"] == pytest.approx(right.mean())
+    for digit in range(10):
+        assert values[f"accuracy_of_class/{digit}"] == pytest.approx(right[digit == LABELS].mean())
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("model", MODELS)
+def test_training_lowers_the_loss(model, optimizer, sample):
+    from input_fns import idx
+
+    images, labels = idx.read_split(sample.train.images, sample.train.labels)
+    images, labels = images[:64, ..., None].astype(np.float32) / 255, labels[:64].astype(np.int32)
+    rate = {"adam": 0.001, "sgd": 0.05, "momentum": 0.01}[optimizer]
+    made = spec(
+        TRAIN,
+        labels=labels,
+        images=images,
+        model=model,
+        optimizer=optimizer,
+        learning_rate=rate,
+        train_examples=64,
+        train_epochs=100,
+    )
+    session = initialized()
+    losses = [session.run([made.loss, made.train_op])[0] for _ in range(20)]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_block_trains_as_its_batches_do_one_by_one(optimizer):
+    fields = {"optimizer": optimizer, "batch_size": 32, "dropout_rate": 0.5, "learning_rate_schedule": "one_cycle"}
+    made = spec(TRAIN, iterations_per_loop=4, **fields)
+    session = initialized()
+    session.run(made.train_op)  # four batches: 32, 32, 32 and 4
+    in_a_block = _variables(session)
+
+    with tf.Graph().as_default():
+        dataset = tf.data.Dataset.from_tensor_slices(({"image": IMAGES}, LABELS)).batch(32)
+        features, labels = tf.compat.v1.data.make_one_shot_iterator(dataset).get_next()
+        experiment = Experiment(model="dense", train_examples=100, test_examples=100, iterations_per_loop=1, **fields)
+        made = model_fn(features, labels, TRAIN, {"experiment": experiment})
+        session = initialized()
+        for _ in range(4):
+            session.run(made.train_op)
+        one_by_one = _variables(session)
+    assert set(in_a_block) == set(one_by_one) and in_a_block["global_step"] == 4 and in_a_block[EPOCH_LOSS][0] > 0
+    for name, value in in_a_block.items():
+        assert np.array_equal(value, one_by_one[name]), name
+
+
+def _variables(session):
+    return {variable.op.name: session.run(variable) for variable in tf.compat.v1.global_variables()}

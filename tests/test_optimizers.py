@@ -1,0 +1,59 @@
+"""The optimizers against Keras's, and the schedules."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from estimator_mnist.experiment import OPTIMIZERS, SCHEDULES, Experiment
+from estimator_mnist.optimizers import Optimizer, learning_rate
+
+STEPS = 5
+START = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
+
+
+def gradients(step: int) -> np.ndarray:
+    return np.random.default_rng(step).standard_normal((3, 4)).astype(np.float32)
+
+
+def ours(optimizer: str) -> np.ndarray:
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        variable = tf.compat.v1.get_variable("kernel", initializer=tf.constant(START), use_resource=True)
+        gradient, step = tf.compat.v1.placeholder(tf.float32, [3, 4]), tf.compat.v1.placeholder(tf.int64, [])
+        update = Optimizer(Experiment(optimizer=optimizer), [variable]).apply([gradient], step, tf.constant(0.01))
+        session.run(tf.compat.v1.global_variables_initializer())
+        for number in range(STEPS):
+            session.run(update, {gradient: gradients(number), step: number})
+        return session.run(variable)
+
+
+def keras(optimizer: str) -> np.ndarray:
+    judge = {
+        "adam": lambda: tf.keras.optimizers.Adam(0.01),
+        "sgd": lambda: tf.keras.optimizers.SGD(0.01),
+        "momentum": lambda: tf.keras.optimizers.SGD(0.01, momentum=0.9),
+    }[optimizer]()
+    variable = tf.Variable(START)
+    for number in range(STEPS):
+        judge.apply_gradients([(tf.constant(gradients(number)), variable)])
+    return variable.numpy()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_updates_are_those_of_keras(optimizer):
+    found = ours(optimizer)
+    assert np.abs(found - START).max() > 0.01
+    assert np.allclose(found, keras(optimizer), atol=1e-6)
+
+
+def test_schedules():
+    def rates(schedule):
+        experiment = Experiment(learning_rate=0.5, learning_rate_schedule=schedule, train_steps=100)
+        with tf.compat.v1.Session() as session:
+            return [session.run(learning_rate(experiment, tf.constant(step, tf.int64))) for step in range(100)]
+
+    assert set(rates("constant")) == {np.float32(0.5)}
+    cosine, cycle = rates("cosine"), rates("one_cycle")
+    assert cosine[0] == 0.5 and cosine[50] == pytest.approx(0.25) and 0 < cosine[99] < 0.001
+    assert np.argmax(cycle) in (19, 20) and max(cycle) == pytest.approx(0.5, rel=0.03)
+    assert 0 < cycle[0] < 0.02 and 0 < cycle[99] < 0.01
+    assert set(SCHEDULES) == {"constant", "cosine", "one_cycle"}

@@ -1,0 +1,94 @@
+"""run.sh: makes .venv once, repairs it, and does not mind a second call beside it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A checkout with nothing to install, and a program that prints its words."""
+    folder = tmp_path / "a project"  # a space in the path is a user's right
+    (folder / "estimator_mnist").mkdir(parents=True)
+    (folder / "estimator_mnist" / "__main__.py").write_text("import sys\nprint(sys.argv[1:])\n")
+    shutil.copy(ROOT / "run.sh", folder)
+    for name in ("requirements.lock", "requirements-gpu.lock", "requirements-build.lock"):
+        (folder / name).write_text("# nothing\n")
+    return folder
+
+
+def start(project: Path, *words: str, **env: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        ["bash", str(project / "run.sh"), *words],
+        cwd=project.parent,
+        env={**os.environ, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def call(project: Path, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    process = start(project, *words, **env)
+    out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def test_words_are_passed_on_as_they_are(project):
+    done = call(project, "predict", "a b.png", "--flag=*", "")
+    assert done.returncode == 0 and done.stdout.endswith("['predict', 'a b.png', '--flag=*', '']\n")
+
+
+def test_the_environment_is_made_once_and_again_when_the_lock_changes(project):
+    assert "making .venv" in call(project).stderr
+    made = (project / ".venv" / "pyvenv.cfg").stat().st_mtime_ns
+    assert call(project).stderr == ""
+    assert (project / ".venv" / "pyvenv.cfg").stat().st_mtime_ns == made
+    (project / "requirements.lock").write_text("# changed\n")
+    assert "making .venv" in call(project).stderr
+    assert call(project).stderr == ""
+
+
+def test_a_call_that_was_killed_is_repaired_by_the_next(project):
+    process = start(project)
+    while not (project / ".venv").exists():
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (project / ".venv" / "installed.lock").exists()
+    done = call(project, "after")
+    assert done.returncode == 0 and "['after']" in done.stdout
+
+
+def test_two_calls_at_once_do_not_break_each_other(project):
+    calls = [start(project, str(number)) for number in range(3)]
+    for number, process in enumerate(calls):
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        assert f"['{number}']" in out
+    assert call(project).stderr == ""
+
+
+def test_no_python_is_one_clear_line(project, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("bash", "dirname", "cmp", "basename", "rm"):
+        (tools / tool).symlink_to(shutil.which(tool) or f"/bin/{tool}")
+    done = call(project, PATH=str(tools))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "found no Python 3.9, 3.10 or 3.11" in done.stderr and "install python3.11" in done.stderr
+
+
+def test_a_package_that_cannot_be_installed_is_told_and_tried_again(project):
+    (project / "requirements.lock").write_text("no-such-package-of-anyone==1.0 --hash=sha256:" + "0" * 64 + "\n")
+    done = call(project, PIP_NO_INDEX="1")
+    assert done.returncode == 2 and "packages could not be installed" in done.stderr
+    (project / "requirements.lock").write_text("# nothing\n")
+    assert call(project).returncode == 0
