@@ -73,7 +73,9 @@ def tensorboard(words: List[str]) -> int:
     if defaults[:1] == ["--logdir"] and not Path("runs").is_dir():
         raise InputError("--logdir: there is no folder runs here; train first, or name the folder of your runs")
     quiet_tensorflow()
-    os.execv(sys.executable, [sys.executable, "-m", "tensorboard.main", *defaults, *words])
+    # TensorBoard 2.15 warns at each start of a package that the lock file keeps as it needs it.
+    quiet = ["-W", "ignore:pkg_resources is deprecated"]
+    os.execv(sys.executable, [sys.executable, *quiet, "-m", "tensorboard.main", *defaults, *words])
 
 
 def test(words: List[str]) -> int:
