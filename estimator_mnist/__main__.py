@@ -8,11 +8,12 @@ import os  # noqa: E402
 import sys  # noqa: E402
 
 from estimator_mnist import commands, flags  # noqa: E402
+from estimator_mnist.errors import RunError  # noqa: E402
 from input_fns import InputError  # noqa: E402
 
 
 def main(argv: list) -> int:
-    """Runs the command that `argv` names and returns the exit code: 0, or 2 where the user's input is wrong."""
+    """Runs the command that `argv` names and returns the exit code."""
     try:
         passing_on, words = flags.split_words(argv)
         if passing_on:
@@ -22,6 +23,9 @@ def main(argv: list) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of a pipe has gone: nobody is left to tell

@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Any, Callable, Dict, List
 
 import input_fns
 from estimator_mnist import flags, model_dirs, results, terminal
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.flags import FLAGS
+from estimator_mnist.stopping import Stopped, Stopper
 from input_fns import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,28 +19,50 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def train(started: float) -> int:
     """The main job: trains to the end, or says that this has been done."""
+    with Stopper() as stopper:
+        try:
+            return _train(started, stopper)
+        except Stopped as stopped:
+            saved = "" if stopped.step is None else f" after step {stopped.step:,}, which is saved"
+            terminal.say(f"Stopped by {stopped}{saved}; the same command goes on from the newest checkpoint")
+            return stopped.exit_code
+
+
+def _train(started: float, stopper: Stopper) -> int:
     model_dir = flags.model_dir()
     quiet_tensorflow()
     data = input_fns.find(
         FLAGS.dataset, FLAGS.source, FLAGS.data_dir, FLAGS.idx_dir, FLAGS.input == "stream", terminal.say
     )
     experiment = flags.experiment(data)
-    model_dirs.open_for(experiment, model_dir, FLAGS.clean)
-    terminal.say(f"{data.description}\n{data.train.examples:,} training and {data.test.examples:,} test images\n")
-    outcome = results.read(model_dir)
-    if outcome and not FLAGS.clean:
-        terminal.say(f"{model_dir}: this experiment is finished (--clean starts it over)")
-    else:
-        configure_tensorflow(experiment)
-        from estimator_mnist import training
-
-        outcome = training.run(experiment, data, model_dir, started)
-        predictions, labels = training.first_predictions(experiment, data, model_dir)
-        terminal.show_predictions(predictions, labels, experiment.class_names)
+    with model_dirs.opened_for(experiment, model_dir, FLAGS.clean):
+        terminal.say(f"{data.description}\n{data.train.examples:,} training and {data.test.examples:,} test images\n")
+        outcome = results.read(model_dir)
+        if outcome:
+            terminal.say(f"{model_dir}: this experiment is finished (--clean starts it over)")
+        else:
+            outcome = _train_to_the_end(experiment, data, model_dir, started, stopper)
     terminal.show_results(outcome)
     terminal.say(f"\nResults: {model_dir / results.FILE_NAME}   Pictures: {model_dir / 'plots'}")
     terminal.say(f"TensorBoard: bash run.sh tensorboard --logdir {model_dir}")
     return 0
+
+
+def _train_to_the_end(
+    experiment: Experiment, data: input_fns.Data, model_dir: Path, started: float, stopper: Stopper
+) -> Dict[str, Any]:
+    configure_tensorflow(experiment)
+    import tensorflow as tf
+
+    from estimator_mnist import errors, training
+
+    try:
+        outcome = training.run(experiment, data, model_dir, started, stopper)
+        predictions, labels = training.first_predictions(experiment, data, model_dir)
+    except (tf.errors.OpError, OSError) as error:
+        raise errors.in_one_line(error, model_dir, data) from error
+    terminal.show_predictions(predictions, labels, experiment.class_names)
+    return outcome
 
 
 def evaluate(started: float) -> int:

@@ -1,11 +1,12 @@
 """The evaluation of one checkpoint, apart from training."""
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Dict, Optional
 
 import input_fns
-from estimator_mnist import terminal, training
+from estimator_mnist import checkpoints, terminal, training
 from estimator_mnist.experiment import Experiment
 from input_fns import InputError
 
@@ -24,9 +25,13 @@ def evaluate(
     Raises:
         InputError: There is no checkpoint.
     """
-    checkpoint = checkpoint or training.create_estimator(experiment, model_dir).latest_checkpoint()
     if checkpoint is None:
-        raise InputError(f"--model_dir {model_dir}: holds no checkpoint yet")
+        step, skipped = checkpoints.newest_whole(model_dir)
+        for damaged, wrong in skipped.items():
+            print(f"Passed over model.ckpt-{damaged}, which is damaged: {wrong}", file=sys.stderr)
+        if step not in checkpoints.steps(model_dir):
+            raise InputError(f"--model_dir {model_dir}: holds no checkpoint yet")
+        checkpoint = checkpoints.prefix(model_dir, step)
     # Estimator writes each evaluation as an event beside the model: here beside a folder that is thrown away.
     with tempfile.TemporaryDirectory() as scratch:
         estimator = training.create_estimator(experiment, Path(scratch))

@@ -1,5 +1,6 @@
 """What watches a run: progress and TensorBoard's scalars, checkpoints at the steps of the evaluations."""
 
+import math
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Sequence
@@ -7,7 +8,13 @@ from typing import Any, Callable, Dict, Optional, Sequence
 import tensorflow as tf
 
 from estimator_mnist import model_fn
+from estimator_mnist.errors import RunError
+from estimator_mnist.stopping import Stopper
 
+NOT_FINITE = (
+    "the {what} loss is {loss} at step {step}; the checkpoints before it are kept; try a lower --learning_rate "
+    "in another --model_dir or with --clean"
+)
 LOGS_PER_EPOCH = 20  # points of TensorBoard's training curves
 
 
@@ -53,6 +60,8 @@ class TrainingLog(tf.estimator.SessionRunHook):
     def after_run(self, run_context, run_values):
         values, seconds = run_values.results, time.perf_counter() - self._began
         step = int(values["step"])
+        if not math.isfinite(values["loss"]):
+            raise RunError(NOT_FINITE.format(what="training", loss=values["loss"], step=step))
         self._interval.add(values, seconds)
         self.total.add(values, seconds)
         if self.first_step_at is None:
@@ -101,10 +110,19 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
     at other steps.
     """
 
-    def __init__(self, model_dir: Path, steps: Sequence[int]):
+    def __init__(self, model_dir: Path, steps: Sequence[int], start: int, stopper: Stopper):
+        """
+        Args:
+            model_dir: Where to save.
+            steps: After which to save and evaluate; the last one ends the run.
+            start: The step of the checkpoint that is restored; 0 for none.
+            stopper: Asked after each session call whether to end the run there.
+        """
         super().__init__(str(model_dir), save_steps=max(steps))
         self._steps = frozenset(steps)
         self._last_step = max(steps)
+        self._restored = start
+        self._stopper = stopper
 
     def before_run(self, run_context):
         return tf.estimator.SessionRunArgs(model_fn.TRAIN_STEP)
@@ -116,8 +134,22 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
             if self._save(run_context.session, step):
                 run_context.request_stop()
         # Estimator's own StopAtStepHook expects calls of one step each, and would ask for one call too many.
-        if step >= self._last_step:
+        if step >= self._last_step or self._stopper.requested:
             run_context.request_stop()
+
+    def end(self, session):
+        if self._stopper.requested:
+            self._listeners.clear()  # saved, but not evaluated: the user waits for the end
+        super().end(session)
+
+    def _save(self, session, step):
+        if step and step == self._restored:
+            # Written again with the same content, a checkpoint would be at risk for nothing. The listeners expect
+            # the call all the same: the first one opens the run.
+            for listener in self._listeners:
+                listener.after_save(session, step)
+            return False
+        return super()._save(session, step)
 
 
 class EvaluationLog(tf.estimator.Exporter):

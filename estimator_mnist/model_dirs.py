@@ -1,15 +1,18 @@
 """A model_dir before the run: whether it is new, the same experiment's, or another's, and starting it over."""
 
+import contextlib
+import fcntl
 import os
 import shutil
 from pathlib import Path
-from typing import List
+from typing import IO, Iterator, List
 
 from estimator_mnist import experiment as experiments
 from estimator_mnist import results
 from estimator_mnist.experiment import Experiment
 from input_fns import InputError
 
+LOCK = ".lock"
 # All that a run leaves: what --clean deletes, and by which a folder is known as a model_dir.
 LEFT_BY_A_RUN = (
     experiments.FILE_NAME,
@@ -25,34 +28,40 @@ LEFT_BY_A_RUN = (
 )
 
 
-def open_for(experiment: Experiment, model_dir: Path, clean: bool) -> None:
-    """Makes model_dir the experiment's: creates it, or checks that what it holds belongs to this experiment.
+@contextlib.contextmanager
+def opened_for(experiment: Experiment, model_dir: Path, clean: bool) -> Iterator[None]:
+    """A context in which model_dir is this experiment's and no other process's.
 
     Args:
         experiment: What is to run there.
-        model_dir: The folder.
+        model_dir: The folder; created, or checked that what it holds belongs to this experiment.
         clean: Delete what an earlier run left there.
 
     Raises:
-        InputError: It cannot be written, holds another experiment, or something that is no run.
+        InputError: It cannot be written, is in use, holds another experiment, or something that is no run.
     """
     try:
-        _check_place(model_dir)
-        cleaned = clean and model_dir.is_dir() and _clean(model_dir)
-        stored = Experiment.read(model_dir)
-        if stored is None and not cleaned and model_dir.is_dir() and any(model_dir.iterdir()):
-            raise InputError(f"--model_dir {model_dir}: is not empty and holds no experiment; name another folder")
-        differences = experiment.differences(stored) if stored else []
-        if differences:
-            raise InputError(
-                f"--model_dir {model_dir}: holds another experiment: {'; '.join(differences)}; "
-                "use its flags, another --model_dir, or --clean"
-            )
+        _check_place(model_dir, clean)
         model_dir.mkdir(parents=True, exist_ok=True)
-        if stored != experiment:
-            experiment.write(model_dir)
+        lock = _lock(model_dir)
     except OSError as error:
         raise InputError(f"--model_dir {model_dir}: cannot be used ({error.strerror or error})") from error
+    with lock:
+        try:
+            if clean:
+                _clean(model_dir)
+            stored = Experiment.read(model_dir)
+            differences = experiment.differences(stored) if stored else []
+            if differences:
+                raise InputError(
+                    f"--model_dir {model_dir}: holds another experiment: {'; '.join(differences)}; "
+                    "use its flags, another --model_dir, or --clean"
+                )
+            if stored != experiment:
+                experiment.write(model_dir)
+        except OSError as error:
+            raise InputError(f"--model_dir {model_dir}: cannot be used ({error.strerror or error})") from error
+        yield
 
 
 def stored_experiment(model_dir: Path) -> Experiment:
@@ -67,7 +76,7 @@ def stored_experiment(model_dir: Path) -> Experiment:
     return stored
 
 
-def _check_place(model_dir: Path) -> None:
+def _check_place(model_dir: Path, clean: bool) -> None:
     nearest = model_dir.absolute()
     while not nearest.exists():
         nearest = nearest.parent
@@ -75,14 +84,32 @@ def _check_place(model_dir: Path) -> None:
         raise InputError(f"--model_dir {model_dir}: {nearest} is a file, not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"--model_dir {model_dir}: {nearest} cannot be written to")
+    is_run = nearest != model_dir.absolute() or (model_dir / experiments.FILE_NAME).exists()
+    if not is_run and any(path.name != LOCK for path in model_dir.iterdir()):
+        hint = "; not deleted" if clean else "; name another folder"
+        raise InputError(f"--model_dir {model_dir}: is not empty and holds no {experiments.FILE_NAME}{hint}")
 
 
-def _clean(model_dir: Path) -> bool:
-    """Deletes what a run left and nothing else; returns whether there was a run."""
-    if not any(model_dir.iterdir()):
-        return False
-    if not (model_dir / experiments.FILE_NAME).exists():
-        raise InputError(f"--clean: {model_dir} holds no {experiments.FILE_NAME}, so it is no model_dir; not deleted")
+def _lock(model_dir: Path) -> IO[str]:
+    """Returns the open file that holds the lock: it is gone when this process is, however that ends."""
+    lock = open(model_dir / LOCK, "a+")  # noqa: SIM115  open for as long as the run lasts
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        owner = lock.read().strip()
+        lock.close()
+        raise InputError(
+            f"--model_dir {model_dir}: is in use by process {owner}; wait for its end, or name another folder"
+        ) from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def _clean(model_dir: Path) -> None:
+    """Deletes what a run left and nothing else."""
     found: List[Path] = [path for pattern in LEFT_BY_A_RUN for path in model_dir.glob(pattern)]
     # experiment.json goes last: killed before that, the folder is still known as a model_dir.
     for path in reversed(found):
@@ -90,4 +117,3 @@ def _clean(model_dir: Path) -> bool:
             shutil.rmtree(path)
         else:
             path.unlink()
-    return True

@@ -108,7 +108,10 @@ def _train_spec(
     # The sum of losses goes on from the block before, so that it is the same however the epoch is cut into blocks.
     state = (tf.constant(0), losses_before, tf.constant(0.0))
     if experiment.steps_per_loop > 1:
-        state = tf.while_loop(lambda batch, *_: batch < batches, train_on_batch, state)
+        # Ends early at a loss that is not finite, so that the step that gave it is known.
+        state = tf.while_loop(
+            lambda batch, losses, _: tf.logical_and(batch < batches, tf.math.is_finite(losses)), train_on_batch, state
+        )
     else:
         state = train_on_batch(*state)
     done, losses, corrects = state

@@ -1,6 +1,8 @@
 """train_and_evaluate, put together from its parts, and what is made of its end."""
 
+import shutil
 import statistics
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
@@ -8,10 +10,11 @@ from typing import Any, Dict, List, Tuple
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import events, networks, plots, results, run_config, terminal
+from estimator_mnist import checkpoints, events, networks, plots, results, run_config, terminal
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.hooks import EvaluationLog, EvaluationSaver, TrainingLog
 from estimator_mnist.model_fn import EPOCH_LOSS, model_fn
+from estimator_mnist.stopping import Stopped, Stopper
 
 TEST = "test"  # the name of the evaluations: Estimator writes them to eval_test
 SHOWN_PREDICTIONS = 6
@@ -22,7 +25,9 @@ def create_estimator(experiment: Experiment, model_dir: Path) -> tf.estimator.Es
     return tf.estimator.Estimator(model_fn, config=config, params={"experiment": experiment})
 
 
-def run(experiment: Experiment, data: input_fns.Data, model_dir: Path, started: float) -> Dict[str, Any]:
+def run(
+    experiment: Experiment, data: input_fns.Data, model_dir: Path, started: float, stopper: Stopper
+) -> Dict[str, Any]:
     """Trains to the end from wherever the model_dir stands, evaluates, and leaves results.json and plots.
 
     Args:
@@ -30,30 +35,38 @@ def run(experiment: Experiment, data: input_fns.Data, model_dir: Path, started: 
         data: Its data.
         model_dir: A folder that is empty or holds a part of this very experiment.
         started: time.time() when the process began.
+        stopper: Answers signals.
 
     Returns:
         The content of results.json.
+
+    Raises:
+        InputError: No checkpoint is whole.
+        RunError: The loss is not finite.
+        Stopped: A signal ended the run.
+        tf.errors.OpError, OSError: Something could not be read or written.
     """
     network = networks.create(experiment)
     terminal.show_network(network.table())
     estimator = create_estimator(experiment, model_dir)
     seconds = {"to_first_step": 0.0, "training": 0.0, "evaluation": 0.0, "export": 0.0, "total": 0.0}
 
-    start = newest_step(estimator)
-    if start:
-        terminal.say(f"Going on after step {start:,} of {experiment.total_steps:,}")
+    start = _go_on_from(experiment, model_dir)
     with terminal.Progress(experiment, start) as progress:
-        if start not in evaluations(model_dir):  # not trained yet, or killed before this evaluation was done
-            began = time.perf_counter()
-            progress.evaluated(estimator.evaluate(lambda: _test_input(experiment, data), name=TEST))
-            seconds["evaluation"] = time.perf_counter() - began
+        began = time.perf_counter()
+        _evaluate_what_was_missed(estimator, experiment, data, start, progress)
+        seconds["evaluation"] = time.perf_counter() - began
         log = TrainingLog(model_dir, experiment.steps_per_epoch, progress.trained)
         if start < experiment.total_steps:
             began = time.perf_counter()
-            _train_and_evaluate(estimator, experiment, data, start, log, progress)
+            stopper.deferring = True
+            _train_and_evaluate(estimator, experiment, data, start, log, progress, stopper)
+            stopper.deferring = False
             seconds["training"] = log.total.seconds
             seconds["evaluation"] += time.perf_counter() - began - log.total.seconds
             seconds["to_first_step"] = (log.first_step_at or started) - started
+    if stopper.requested:
+        raise Stopped(stopper.requested, checkpoints.newest_whole(model_dir)[0])
 
     epoch_loss = estimator.get_variable_value(EPOCH_LOSS).tolist()
     seconds["total"] = time.time() - started
@@ -73,6 +86,50 @@ def run(experiment: Experiment, data: input_fns.Data, model_dir: Path, started: 
     return outcome
 
 
+def _go_on_from(experiment: Experiment, model_dir: Path) -> int:
+    """Returns the step to go on from, and says what the user should know about it."""
+    start, skipped = checkpoints.choose(model_dir)
+    for step, wrong in skipped.items():
+        terminal.say(f"Passed over model.ckpt-{step}, which is damaged: {wrong}")
+    if start:
+        new_order = "; the stream starts a new epoch, in a new order" if experiment.input == "stream" else ""
+        terminal.say(f"Going on after step {start:,} of {experiment.total_steps:,}{new_order}")
+    return start
+
+
+def _evaluate_what_was_missed(
+    estimator: tf.estimator.Estimator,
+    experiment: Experiment,
+    data: input_fns.Data,
+    start: int,
+    progress: terminal.Progress,
+) -> None:
+    """Makes the evaluation before the first step, which `train_and_evaluate` skips, and those that a kill prevented."""
+    model_dir, done = Path(estimator.model_dir), evaluations(Path(estimator.model_dir))
+    for step in [0, *experiment.evaluation_steps]:
+        if step in done or step > start:
+            continue
+        if checkpoints.damage(model_dir, step) is None:
+            checkpoint = checkpoints.prefix(model_dir, step)
+            result = estimator.evaluate(lambda: _test_input(experiment, data), name=TEST, checkpoint_path=checkpoint)
+        elif step == 0:
+            result = _evaluate_untrained(experiment, data, model_dir)
+        else:
+            continue  # its checkpoint is gone, and with it what could be evaluated
+        progress.evaluated(result)
+
+
+def _evaluate_untrained(experiment: Experiment, data: input_fns.Data, model_dir: Path) -> Dict[str, Any]:
+    """Evaluates the initial weights, which are the seed's, and writes it as the model_dir's evaluation of step 0."""
+    with tempfile.TemporaryDirectory() as scratch:
+        estimator = create_estimator(experiment, Path(scratch))
+        result = estimator.evaluate(lambda: _test_input(experiment, data), name=TEST)
+        (model_dir / f"eval_{TEST}").mkdir(exist_ok=True)
+        for path in Path(scratch, f"eval_{TEST}").iterdir():
+            shutil.copy(path, model_dir / f"eval_{TEST}" / f"{path.name}.untrained")
+    return result
+
+
 def _train_and_evaluate(
     estimator: tf.estimator.Estimator,
     experiment: Experiment,
@@ -80,6 +137,7 @@ def _train_and_evaluate(
     start: int,
     log: TrainingLog,
     progress: terminal.Progress,
+    stopper: Stopper,
 ) -> None:
     train_spec = tf.estimator.TrainSpec(
         input_fn=lambda: input_fns.train_input_fn(
@@ -92,7 +150,7 @@ def _train_and_evaluate(
             input=experiment.input,
         ),
         max_steps=experiment.total_steps,
-        hooks=[log, EvaluationSaver(Path(estimator.model_dir), experiment.evaluation_steps)],
+        hooks=[log, EvaluationSaver(Path(estimator.model_dir), experiment.evaluation_steps, start, stopper)],
     )
     eval_spec = tf.estimator.EvalSpec(
         input_fn=lambda: _test_input(experiment, data),
@@ -113,11 +171,6 @@ def _earlier_images_per_second(model_dir: Path) -> float:
     """Returns the median of what the processes before this one logged, for one that had no step left to train."""
     logged = events.scalars(model_dir).get("images_per_second", {})
     return statistics.median(logged.values()) if logged else 0.0
-
-
-def newest_step(estimator: tf.estimator.Estimator) -> int:
-    """Returns the step of the newest checkpoint, 0 if there is none."""
-    return int(estimator.get_variable_value("global_step")) if estimator.latest_checkpoint() else 0
 
 
 def evaluations(model_dir: Path) -> Dict[int, Dict[str, float]]:

@@ -175,7 +175,10 @@ def test_flagfile_and_booleans_in_both_spellings(cli, tmp_path):
         (["--flagfile", "none"], "none"),
         (["--model_dir", "a_file/run"], "--model_dir a_file/run: "),
         (["--model_dir", "full"], "--model_dir full: is not empty and holds no experiment"),
-        (["--model_dir", "full", "--clean"], "--clean: full holds no experiment.json"),
+        (
+            ["--model_dir", "full", "--clean"],
+            "--model_dir full: is not empty and holds no experiment.json; not deleted",
+        ),
         (["--source", "idx", "--idx_dir", "none"], "--idx_dir none: is no folder"),
         (["--source", "idx"], "--idx_dir: not given"),
         (["--dataset", "cifar10", "--source", "auto"], "--dataset cifar10: has uint8 images of shape (32, 32, 3)"),

@@ -1,0 +1,47 @@
+"""Signals: SIGTERM, or SIGINT once, ends a run after the step it is in, saved; a second SIGINT ends it at once."""
+
+import os
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Dict, Optional, Type
+
+
+class Stopped(Exception):
+    """A signal ended the run. `exit_code` is what a shell gives for it: 128 and the signal's number."""
+
+    def __init__(self, signum: int, step: Optional[int] = None):
+        super().__init__(signal.Signals(signum).name)
+        self.step = step  # at which the run was saved; None where it was not training
+        self.exit_code = 128 + signum
+
+
+class Stopper:
+    """Answers signals while it is entered as a context.
+
+    Where nothing is in the making, a signal raises Stopped on the spot. While `deferring`, it is only noted in
+    `requested`, for the training loop to end after its step.
+    """
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self) -> None:
+        self.deferring = False
+        self.requested: Optional[int] = None
+        self._before: Dict[int, Any] = {}
+
+    def __enter__(self) -> "Stopper":
+        self._before = {signum: signal.signal(signum, self._answer) for signum in self.SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]
+    ) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+    def _answer(self, signum: int, frame: Optional[FrameType]) -> None:
+        if self.requested == signal.SIGINT == signum:
+            os._exit(128 + signum)  # asked twice: no goodbye, as the user wants it
+        self.requested = signum
+        if not self.deferring:
+            raise Stopped(signum)
