@@ -4,6 +4,7 @@ Estimator restores whatever the file `checkpoint` names, and fails in the middle
 """
 
 import re
+import shutil
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
@@ -13,6 +14,7 @@ import tensorflow as tf
 from input_fns import InputError
 from input_fns.errors import reason
 
+UNFINISHED = ("model.ckpt-*_temp", "model.ckpt-*.tmp*", "graph.pbtxt.tmp*", "checkpoint.tmp*", "*.json.new-*")
 PATTERN = re.compile(r"model\.ckpt-(\d+)\.(?:index|data-00000-of-00001)")
 
 
@@ -40,7 +42,7 @@ def damage(model_dir: Path, step: int) -> Optional[str]:
             if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
                 return f"{name} is not finite"
         return None if reader.has_tensor("global_step") else "it holds no global_step"
-    except (tf.errors.OpError, ValueError, OSError, RuntimeError) as error:
+    except Exception as error:  # of many classes, IndexError and MemoryError among them, by what is damaged
         return reason(error)
 
 
@@ -71,8 +73,14 @@ def newest_whole(model_dir: Path) -> Tuple[int, Dict[int, str]]:
 def choose(model_dir: Path) -> Tuple[int, Dict[int, str]]:
     """Makes the newest whole checkpoint the one that Estimator will restore; returns and raises as `newest_whole`.
 
-    Nothing is deleted: a damaged checkpoint stays until the run comes to its step again.
+    A damaged checkpoint stays until the run comes to its step again. Deleted is only what a killed process was still
+    writing under a name of its own.
     """
+    for path in [path for pattern in UNFINISHED for path in model_dir.glob(pattern)]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     step, skipped = newest_whole(model_dir)
     kept = [f"model.ckpt-{other}" for other in reversed(steps(model_dir)) if other <= step]
     if kept:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -52,15 +53,18 @@ def _train_to_the_end(
     experiment: Experiment, data: input_fns.Data, model_dir: Path, started: float, stopper: Stopper
 ) -> Dict[str, Any]:
     configure_tensorflow(experiment)
-    import tensorflow as tf
-
     from estimator_mnist import errors, training
 
     try:
         outcome = training.run(experiment, data, model_dir, started, stopper)
         predictions, labels = training.first_predictions(experiment, data, model_dir)
-    except (tf.errors.OpError, OSError) as error:
-        raise errors.in_one_line(error, model_dir, data) from error
+    except (InputError, errors.RunError, Stopped):
+        raise
+    except Exception as error:
+        told = errors.in_one_line(error, model_dir, data)
+        if told is None:
+            raise
+        raise told from error
     terminal.show_predictions(predictions, labels, experiment.class_names)
     return outcome
 
@@ -101,13 +105,21 @@ def tensorboard(words: List[str]) -> int:
     os.execv(sys.executable, [sys.executable, *quiet, "-m", "tensorboard.main", *defaults, *words])
 
 
+def benchmark(words: List[str]) -> int:
+    """Runs a benchmark; its words are its own."""
+    if not words or words[0] not in BENCHMARKS:
+        raise InputError(f"benchmark: name one of {', '.join(BENCHMARKS)}")
+    return subprocess.call([sys.executable, "-m", f"benchmarks.{words[0]}", *words[1:]])
+
+
 def test(words: List[str]) -> int:
     """Runs the tests, lint, format and types among them."""
     return subprocess.call([sys.executable, "-m", "pytest", *words], cwd=ROOT)
 
 
 COMMANDS: Dict[str, Callable[[float], int]] = {"train": train, "evaluate": evaluate}
-PASSING_ON: Dict[str, Callable[[List[str]], int]] = {"tensorboard": tensorboard, "test": test}
+PASSING_ON: Dict[str, Callable[[List[str]], int]] = {"benchmark": benchmark, "tensorboard": tensorboard, "test": test}
+BENCHMARKS = ("faults",)
 
 
 def quiet_tensorflow() -> None:
@@ -122,5 +134,11 @@ def configure_tensorflow(experiment: Experiment) -> None:
         os.environ["TF_XLA_FLAGS"] = f"{xla_flags} --tf_xla_cpu_global_jit".strip()
     import tensorflow as tf
 
-    level = tf.compat.v1.logging.INFO if flags.verbose() else tf.compat.v1.logging.ERROR
-    tf.compat.v1.logging.set_verbosity(level)
+    if flags.verbose():
+        tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.INFO)
+        return
+    # Whatever ends a run reaches the user as an exception, in one line.
+    tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.FATAL)
+    show = threading.excepthook
+    # The thread that writes events prints its exception, and hands it on to the main thread, too.
+    threading.excepthook = lambda args: None if "EventLogger" in getattr(args.thread, "name", "") else show(args)

@@ -1,21 +1,42 @@
 """What can end a run that its user did nothing wrong to start."""
 
+import errno
+import os
 from pathlib import Path
+from typing import Optional
 
 import input_fns
+from estimator_mnist.experiment import FILE_NAME
 from input_fns import InputError
-from input_fns.errors import reason
+from input_fns.errors import OneLineError, reason
 
 
-class RunError(Exception):
-    """The run failed: the text is one line that says why and how to go on. Exit code 1."""
+class RunError(OneLineError):
+    """The run failed: the text says why, and how to go on. Exit code 1."""
 
 
-def in_one_line(error: Exception, model_dir: Path, data: input_fns.Data) -> Exception:
-    """Returns an error that a run met, TensorFlow's or the system's, as one that says in one line what to do.
+# What the system says where a file cannot be written or is gone. TensorFlow puts these words into errors of many
+# classes; its event writer even into IndexError.
+SYSTEM_ERRORS = [
+    os.strerror(code)
+    for code in (
+        errno.ENOSPC,
+        errno.EFBIG,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOENT,
+        errno.EIO,
+    )
+]
+
+
+def in_one_line(error: Exception, model_dir: Path, data: input_fns.Data) -> Optional[Exception]:
+    """Returns an error that a run met as one that says in one line what to do, None if it is a fault of the program.
 
     Args:
-        error: A `tf.errors.OpError` or an OSError.
+        error: What was raised.
         model_dir: The model_dir of the run.
         data: Its data.
     """
@@ -27,8 +48,12 @@ def in_one_line(error: Exception, model_dir: Path, data: input_fns.Data) -> Exce
         return InputError(f"{where}: a record cannot be read or has an impossible label ({text})")
     if isinstance(error, tf.errors.ResourceExhaustedError) and "OOM" in text:
         return RunError(f"out of memory ({text}); try a smaller --batch_size or --eval_batch_size")
-    if not model_dir.is_dir():
-        return RunError(f"--model_dir {model_dir}: was removed under the run; the same command starts it anew")
+    if not (model_dir / FILE_NAME).exists():
+        return RunError(
+            f"--model_dir {model_dir}: was removed under the run; remove the rest, and the command starts anew"
+        )
+    if not (isinstance(error, OSError) or any(words in text for words in SYSTEM_ERRORS)):
+        return None
     return RunError(
         f"--model_dir {model_dir}: the run failed there ({text}); the last whole checkpoint is kept, and once there is "
         "room and permission to write, the same command goes on from it"

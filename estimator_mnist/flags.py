@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train and evaluate to the end, then show predictions (the default)",
     "evaluate": "loss and accuracy of the newest (or --checkpoint) checkpoint on the test split",
     "tensorboard": "TensorBoard on all runs, on this machine only; further words go to TensorBoard",
+    "benchmark": "a benchmark by its name: faults [--kills N]",
     "test": "the tests; further words go to pytest",
 }
 USAGE = "bash run.sh [command] [--flag value | --flag=value]"
@@ -187,6 +188,6 @@ def checkpoint(folder: Path) -> Optional[str]:
 
 def split_words(argv: List[str]) -> Tuple[str, List[str]]:
     """Returns the command that passes its words on and these words, or "" and none for the other commands."""
-    if len(argv) > 1 and argv[1] in ("tensorboard", "test"):
+    if len(argv) > 1 and argv[1] in ("benchmark", "tensorboard", "test"):
         return argv[1], argv[2:]
     return "", []

@@ -18,7 +18,7 @@ LEFT_BY_A_RUN = (
     experiments.FILE_NAME,
     results.FILE_NAME,
     "checkpoint",
-    "graph.pbtxt",
+    "graph.pbtxt*",
     "model.ckpt-*",
     "events.out.tfevents.*",
     "eval_test",

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Any, Dict, Optional, Type
 
@@ -30,6 +31,12 @@ class Stopper:
         self._before: Dict[int, Any] = {}
 
     def __enter__(self) -> "Stopper":
+        # Python runs a signal's handler only between two of its own instructions, so that a session call holds it up.
+        # The number of the signal is written to this pipe at once, and read by a thread of its own.
+        reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        signal.set_wakeup_fd(self._writer)
+        threading.Thread(target=_end_at_second_sigint, args=(reader,), daemon=True).start()
         self._before = {signum: signal.signal(signum, self._answer) for signum in self.SIGNALS}
         return self
 
@@ -38,10 +45,19 @@ class Stopper:
     ) -> None:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
+        signal.set_wakeup_fd(-1)
+        os.close(self._writer)  # the end of the thread
 
     def _answer(self, signum: int, frame: Optional[FrameType]) -> None:
-        if self.requested == signal.SIGINT == signum:
-            os._exit(128 + signum)  # asked twice: no goodbye, as the user wants it
         self.requested = signum
         if not self.deferring:
             raise Stopped(signum)
+
+
+def _end_at_second_sigint(reader: int) -> None:
+    asked = 0
+    for signum in iter(lambda: os.read(reader, 1), b""):
+        asked += signum[0] == signal.SIGINT
+        if asked == 2:
+            os._exit(128 + signal.SIGINT)  # no goodbye: so the user wants it
+    os.close(reader)

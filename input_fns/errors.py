@@ -1,8 +1,15 @@
 """The error for what a user can cause and mend."""
 
 
-class InputError(Exception):
-    """What the user gave is wrong: the text is one line that names the flag or file, what is wrong, what is right."""
+class OneLineError(Exception):
+    """An error whose text is one line, whatever unprintable characters a file's name or a flag's value holds."""
+
+    def __init__(self, text: str):
+        super().__init__("".join(char if char.isprintable() else repr(char)[1:-1] for char in text))
+
+
+class InputError(OneLineError):
+    """What the user gave is wrong: the text names the flag or file, what is wrong, and what would be right."""
 
 
 def reason(error: BaseException) -> str:

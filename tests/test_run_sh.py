@@ -16,6 +16,7 @@ def project(tmp_path: Path) -> Path:
     """A checkout with nothing to install, and a program that prints its words."""
     folder = tmp_path / "a project"  # a space in the path is a user's right
     (folder / "estimator_mnist").mkdir(parents=True)
+    (folder / "estimator_mnist" / "__init__.py").touch()
     (folder / "estimator_mnist" / "__main__.py").write_text("import sys\nprint(sys.argv[1:])\n")
     shutil.copy(ROOT / "run.sh", folder)
     for name in ("requirements.lock", "requirements-gpu.lock", "requirements-build.lock"):

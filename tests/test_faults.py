@@ -1,0 +1,273 @@
+"""Every fault that a run can meet: what is said, that nothing is lost, and that the same command goes on."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Callable, List
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT
+from test_command_line import assert_equal_to_the_bit, checkpoint
+
+from benchmarks import faults
+from estimator_mnist import checkpoints
+from estimator_mnist.experiment import MODELS
+from input_fns import idx
+
+FLAGS = ["--source", "sample", "--model", "dense", "--train_steps", "400", "--evals", "4", "--dropout_rate", "0.3"]
+# Every step a session call and every call slow enough to be met between two evaluations.
+SLOW = ["--source", "sample", "--model", "conv", "--train_steps", "60", "--evals", "3", "--iterations_per_loop", "1"]
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory) -> Path:
+    """The model_dir of a run of FLAGS that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert start(folder, *FLAGS).wait(300) == 0
+    return folder
+
+
+@pytest.fixture
+def half(whole, tmp_path: Path) -> Path:
+    """A copy of it as a kill leaves it after step 300."""
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    (folder / "results.json").unlink()
+    for path in folder.glob("model.ckpt-400*"):
+        path.unlink()
+    return folder
+
+
+def start(model_dir: Path, *flags: str, prepare: "Callable[[], None] | None" = None) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "estimator_mnist", *flags, "--model_dir", str(model_dir)],
+        cwd=model_dir.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=prepare,
+    )
+
+
+def end(process: "subprocess.Popen[str]") -> "tuple[int, str, str]":
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def wait_for(process: "subprocess.Popen[str]", model_dir: Path, pattern: str) -> None:
+    while not any(model_dir.glob(pattern)):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+
+
+def goes_on_to_the_same_end(model_dir: Path, whole: Path, flags: List[str] = FLAGS) -> str:
+    """Runs the same command again, compares its end with the unbroken run's, and returns what it printed."""
+    code, out, err = end(start(model_dir, *flags))
+    assert code == 0, err
+    assert_equal_to_the_bit(checkpoint(whole), checkpoint(model_dir))
+    first, second = (json.loads((folder / "results.json").read_text()) for folder in (whole, model_dir))
+    for key in faults.COMPARED:
+        assert first[key] == second[key], key
+    return out
+
+
+def test_20_kills_at_random_moments_change_nothing(capfd):
+    assert faults.main(["--kills", "20", "--train_steps", "300", "--evals", "3"]) == 0
+    out = capfd.readouterr().out
+    assert "20 kills in" in out and out.splitlines()[-3].split()[-2:] == ["20", "0"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_goes_on_to_the_same_end_after_a_kill(tmp_path, model):
+    flags = ["--source", "sample", "--model", model, "--train_steps", "36", "--evals", "3", "--batch_size", "64"]
+    flags += ["--dropout_rate", "0.3", "--learning_rate_schedule", "one_cycle", "--iterations_per_loop", "5"]
+    unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
+    assert start(unbroken, *flags).wait(300) == 0
+    process = start(killed, *flags)
+    wait_for(process, killed, "model.ckpt-12.index")
+    process.kill()
+    process.communicate()
+    assert "Going on after step 12 of 36" in goes_on_to_the_same_end(killed, unbroken, flags)
+
+
+@pytest.mark.parametrize("signum, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_the_step_and_says_how_to_go_on(tmp_path, signum, code):
+    cut, unbroken = tmp_path / "cut", tmp_path / "unbroken"
+    process = start(cut, *SLOW)
+    wait_for(process, cut, "model.ckpt-20.index")
+    time.sleep(0.7)  # into the steps after the evaluation
+    process.send_signal(signum)
+    returned, out, err = end(process)
+    assert returned == code and err == ""
+    saved = checkpoints.steps(cut)[0]
+    assert f"after step {saved}, which is saved; the same command goes on" in out and 20 <= saved < 60
+    assert start(unbroken, *SLOW).wait(300) == 0
+    assert f"Going on after step {saved} of 60" in goes_on_to_the_same_end(cut, unbroken, SLOW)
+
+
+def test_a_second_sigint_ends_at_once(tmp_path):
+    flags = ["--source", "sample", "--model", "conv_plain", "--train_steps", "100", "--batch_size", "80"]
+    process = start(tmp_path / "run", *flags, "--iterations_per_loop", "50")  # a session call takes some seconds
+    wait_for(process, tmp_path / "run", "model.ckpt-0.index")
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    code, out, err = end(process)
+    assert code == 130 and err == "" and "saved" not in out
+    assert checkpoints.steps(tmp_path / "run") == [0], "it did not wait for the end of the call"
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 0x10
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("harm", [truncate, empty, flip, Path.unlink], ids=lambda harm: harm.__name__)
+@pytest.mark.parametrize("file", ["model.ckpt-300.index", "model.ckpt-300.data-00000-of-00001"])
+def test_a_damaged_checkpoint_is_named_and_passed_over(half, whole, file, harm):
+    harm(half / file)
+    out = goes_on_to_the_same_end(half, whole)
+    assert "Passed over model.ckpt-300, which is damaged: " in out and "Going on after step 200 of 400" in out
+
+
+@pytest.mark.parametrize("content", ["", "junk", 'model_checkpoint_path: "model.ckpt-999"\n', "\x00\xff"])
+def test_a_garbled_checkpoint_file_is_put_right(half, whole, content):
+    (half / "checkpoint").write_text(content)
+    assert "Going on after step 300 of 400" in goes_on_to_the_same_end(half, whole)
+
+
+def test_a_missing_checkpoint_file_is_put_right(half, whole):
+    (half / "checkpoint").unlink()
+    assert "Going on after step 300 of 400" in goes_on_to_the_same_end(half, whole)
+
+
+def test_a_checkpoint_of_weights_that_are_not_finite_is_passed_over(half):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        reader = tf.train.load_checkpoint(checkpoints.prefix(half, 300))
+        values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+        values["dense1/kernel"][3, 3] = np.nan
+        variables = [tf.compat.v1.get_variable(name, initializer=value) for name, value in values.items()]
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver(variables).save(session, str(half / "model.ckpt"), global_step=300, write_state=False)
+    assert checkpoints.damage(half, 300) == "dense1/kernel is not finite"
+    assert checkpoints.newest_whole(half) == (200, {300: "dense1/kernel is not finite"})
+
+
+def test_no_whole_checkpoint_is_one_line_and_nothing_is_deleted(half):
+    for path in half.glob("model.ckpt-*.index"):
+        truncate(path)
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in half.iterdir() if path.name != ".lock")
+    code, _, err = end(start(half, *FLAGS))
+    assert code == 2 and err.count("\n") == 1 and "none of its 4 checkpoints is whole (model.ckpt-300: " in err
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in half.iterdir() if path.name != ".lock") == before
+
+
+def test_a_garbled_experiment_is_one_line(half):
+    (half / "experiment.json").write_text('{"model": "con')
+    code, _, err = end(start(half, *FLAGS))
+    assert code == 2 and err.count("\n") == 1 and "experiment.json: holds no experiment" in err and "--clean" in err
+    assert checkpoints.steps(half)[0] == 300
+
+
+@pytest.mark.parametrize("harm", [truncate, empty, Path.unlink], ids=lambda harm: harm.__name__)
+def test_damaged_events_cost_no_figure_that_a_checkpoint_still_gives(half, whole, harm):
+    for path in [*half.glob("events.out.tfevents.*"), *half.glob("eval_test/events.out.tfevents.*")]:
+        harm(path)
+    goes_on_to_the_same_end(half, whole)
+
+
+@pytest.mark.parametrize("kilobytes", [1, 100, 420, 600, 1250])
+def test_no_room_for_a_file_is_one_line_and_the_same_command_goes_on(tmp_path, whole, kilobytes):
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes << 10, kilobytes << 10))
+
+    code, _, err = end(start(tmp_path / "run", *FLAGS, prepare=limit))
+    if kilobytes < 1250:  # the checkpoints of this network take 1.2 MB
+        assert code in (1, 2) and err.count("\n") == 1 and "File too large" in err, err
+    goes_on_to_the_same_end(tmp_path / "run", whole)
+
+
+def test_a_model_dir_removed_under_the_run_is_one_line(tmp_path):
+    process = start(tmp_path / "run", *SLOW)
+    wait_for(process, tmp_path / "run", "model.ckpt-20.index")
+    while (tmp_path / "run").exists():
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+    code, _, err = end(process)
+    assert code == 1 and err.count("\n") == 1 and "was removed under the run" in err
+
+
+def test_a_second_run_on_a_model_dir_is_refused(tmp_path):
+    process = start(tmp_path / "run", *SLOW)
+    wait_for(process, tmp_path / "run", "model.ckpt-0.index")
+    code, _, err = end(start(tmp_path / "run", *SLOW, "--clean"))
+    assert code == 2 and err.count("\n") == 1 and f"is in use by process {process.pid}" in err
+    assert checkpoints.steps(tmp_path / "run"), "--clean has not touched it"
+    process.kill()
+    process.communicate()
+    assert end(start(tmp_path / "run", *SLOW))[0] == 0, "the lock is gone with its process"
+
+
+def test_nan_in_the_loss_names_the_step_and_keeps_what_was_good(tmp_path):
+    flags = ["--source", "sample", "--model", "dense", "--train_steps", "200", "--optimizer", "sgd"]
+    code, _, err = end(start(tmp_path / "run", *flags, "--learning_rate", "1e38"))
+    assert code == 1 and err.count("\n") == 1, err
+    assert "the training loss is" in err and "at step " in err and "--learning_rate" in err
+    assert checkpoints.newest_whole(tmp_path / "run")[0] == 0 and not (tmp_path / "run" / "results.json").exists()
+
+
+def test_a_stream_says_that_it_goes_on_in_a_new_order(half):
+    flags = ["--source", "sample", "--model", "dense", "--train_steps", "130", "--evals", "2", "--input", "stream"]
+    model_dir = half.parent / "stream"
+    assert end(start(model_dir, *flags))[0] == 0
+    (model_dir / "results.json").unlink()
+    for path in model_dir.glob("model.ckpt-130*"):
+        path.unlink()
+    code, out, _ = end(start(model_dir, *flags))
+    assert code == 0 and "Going on after step 65 of 130; the stream starts a new epoch, in a new order" in out
+
+
+def test_a_damaged_record_in_a_stream_is_one_line(tmp_path, mnist):
+    from test_sources import DATA_DIR
+
+    folder = tmp_path / "tfds" / "mnist" / "3.0.1"
+    shutil.copytree(DATA_DIR / "mnist" / "3.0.1", folder, ignore=shutil.ignore_patterns("estimator_mnist_cache*"))
+    path = folder / "mnist-train.tfrecord-00000-of-00001"
+    for changed in (folder, path):
+        changed.chmod(0o755)
+    data = bytearray(path.read_bytes())
+    data[1_000_000] ^= 1
+    path.write_bytes(bytes(data))
+    flags = ["--input", "stream", "--data_dir", str(tmp_path / "tfds"), "--model", "dense", "--train_steps", "900"]
+    code, _, err = end(start(tmp_path / "run", *flags))
+    assert code == 2 and err.count("\n") == 1 and str(folder) in err and "corrupted record" in err
+
+
+def test_an_impossible_label_in_idx_files_is_one_line(tmp_path, sample):
+    for (split, kind), name in idx.FILE_NAMES.items():
+        shutil.copy(getattr(getattr(sample, split), kind), tmp_path / name)
+    labels = tmp_path / idx.FILE_NAMES["train", "labels"]
+    labels.write_bytes(labels.read_bytes()[:-1] + b"\x63")
+    flags = ["--source", "idx", "--idx_dir", str(tmp_path), "--model", "dense"]
+    code, _, err = end(start(tmp_path / "run", *flags))
+    assert code == 2 and err.count("\n") == 1 and "holds the label 99; mnist has the labels 0 to 9" in err
+    assert not (tmp_path / "run").exists()
