@@ -77,7 +77,10 @@ def store(folder: Path, made_from: Any, splits: Dict[str, Dict[str, np.ndarray]]
         finally:
             shutil.rmtree(new, ignore_errors=True)
     except OSError as error:
-        raise InputError(f"{folder}: the decoded data cannot be kept there ({error.strerror or error})") from error
+        raise InputError(
+            f"{folder}: the decoded data cannot be kept there ({error.strerror or error}); "
+            "name another place with XDG_CACHE_HOME"
+        ) from error
     return facts
 
 
