@@ -28,16 +28,16 @@ def prefix(model_dir: Path, step: int) -> str:
     return str(model_dir / f"model.ckpt-{step}")
 
 
-def damage(model_dir: Path, step: int) -> Optional[str]:
+def damage(path_prefix: str) -> Optional[str]:
     """Returns what is wrong with a checkpoint, None if it is whole.
 
     Reads every value, and so checks all of TensorFlow's checksums.
     """
     try:
-        reader = tf.train.load_checkpoint(prefix(model_dir, step))
+        reader = tf.train.load_checkpoint(path_prefix)
         for name in reader.get_variable_to_shape_map():
             value = reader.get_tensor(name)
-            if name == "global_step" and int(value) != step:
+            if name == "global_step" and not path_prefix.endswith(f"-{value}"):
                 return f"it holds step {value}"
             if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
                 return f"{name} is not finite"
@@ -57,7 +57,7 @@ def newest_whole(model_dir: Path) -> Tuple[int, Dict[int, str]]:
     """
     skipped: Dict[int, str] = {}
     for step in steps(model_dir):
-        wrong = damage(model_dir, step)
+        wrong = damage(prefix(model_dir, step))
         if wrong is None:
             return step, skipped
         skipped[step] = wrong

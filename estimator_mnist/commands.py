@@ -58,7 +58,7 @@ def _train_to_the_end(
     try:
         outcome = training.run(experiment, data, model_dir, started, stopper)
         predictions, labels = training.first_predictions(experiment, data, model_dir)
-    except (InputError, errors.RunError, Stopped):
+    except (InputError, errors.RunError):
         raise
     except Exception as error:
         told = errors.in_one_line(error, model_dir, data)

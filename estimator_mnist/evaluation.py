@@ -5,8 +5,10 @@ import tempfile
 from pathlib import Path
 from typing import Dict, Optional
 
+import tensorflow as tf
+
 import input_fns
-from estimator_mnist import checkpoints, terminal, training
+from estimator_mnist import checkpoints, networks, terminal, training
 from estimator_mnist.experiment import Experiment
 from input_fns import InputError
 
@@ -23,7 +25,7 @@ def evaluate(
         checkpoint: Path prefix of a checkpoint; None takes the newest.
 
     Raises:
-        InputError: There is no checkpoint.
+        InputError: There is no checkpoint, or the one named is damaged or another network's.
     """
     if checkpoint is None:
         step, skipped = checkpoints.newest_whole(model_dir)
@@ -32,6 +34,10 @@ def evaluate(
         if step not in checkpoints.steps(model_dir):
             raise InputError(f"--model_dir {model_dir}: holds no checkpoint yet")
         checkpoint = checkpoints.prefix(model_dir, step)
+    else:
+        unfit = checkpoints.damage(checkpoint) or _difference(experiment, checkpoint)
+        if unfit:
+            raise InputError(f"--checkpoint {checkpoint}: cannot be evaluated ({unfit}); name another one")
     # Estimator writes each evaluation as an event beside the model: here beside a folder that is thrown away.
     with tempfile.TemporaryDirectory() as scratch:
         estimator = training.create_estimator(experiment, Path(scratch))
@@ -39,6 +45,15 @@ def evaluate(
             lambda: input_fns.eval_input_fn(data.test, experiment.eval_batch_size), checkpoint_path=checkpoint
         )
     return {name: value.item() for name, value in result.items()}
+
+
+def _difference(experiment: Experiment, checkpoint: str) -> Optional[str]:
+    """Returns in what a checkpoint's network differs from the experiment's, None if in nothing."""
+    found = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    for name, shape in networks.create(experiment).weight_shapes().items():
+        if found.get(name) != list(shape):
+            return f"its {name} has the shape {found.get(name)}, the experiment's {list(shape)}"
+    return None
 
 
 def show(result: Dict[str, float], experiment: Experiment) -> None:

@@ -26,6 +26,8 @@ MAY_CHANGE = frozenset(
     "data_dir idx_dir eval_batch_size iterations_per_loop allow_growth gpu_memory_fraction allow_soft_placement "
     "log_device_placement inter_op_threads intra_op_threads".split()
 )
+# Fields that no flag sets: what was found as data.
+DATA = frozenset("data_digest train_examples test_examples class_names".split())
 
 
 @dataclass(frozen=True)
@@ -133,11 +135,10 @@ class Experiment:
 
     def differences(self, other: "Experiment") -> List[str]:
         """Returns "--flag is A, not B" for each difference to `other` that changes what is learned."""
-        return [
-            f"--{field.name} is {_text(getattr(self, field.name))}, not {_text(getattr(other, field.name))}"
-            for field in dataclasses.fields(self)
-            if field.name not in MAY_CHANGE and getattr(self, field.name) != getattr(other, field.name)
-        ]
+        names = [field.name for field in dataclasses.fields(self) if field.name not in MAY_CHANGE]
+        found = [name for name in names if getattr(self, name) != getattr(other, name)]
+        flags = [f"--{name} is {getattr(self, name)}, not {getattr(other, name)}" for name in found if name not in DATA]
+        return flags or ["the data is not the same"] if found else []
 
     def write(self, model_dir: Path) -> None:
         """Writes model_dir/experiment.json, whole or not at all."""
@@ -189,7 +190,3 @@ def replace_file(path: Path, text: str) -> None:
     finally:
         if new.exists():
             new.unlink()
-
-
-def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

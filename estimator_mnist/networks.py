@@ -1,12 +1,12 @@
 """The networks: images to logits, nothing more. They know no mode, no loss and no optimizer."""
 
 import zlib
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
 from estimator_mnist.experiment import Experiment
-from estimator_mnist.layers import Conv2D, Dense, Dropout, Flatten, Layer, Pad2D, Pool2D, Shape, scaled_tanh
+from estimator_mnist.layers import Conv2D, Dense, Dropout, Flatten, Layer, Pad2D, Pool2D, Shape, Weight, scaled_tanh
 
 IMAGE_SHAPE: Shape = (28, 28, 1)
 
@@ -99,21 +99,29 @@ class Network:
     def parameters(self) -> int:
         return sum(row.parameters for row in self.table())
 
+    def weight_shapes(self) -> Dict[str, Shape]:
+        """Returns the shape of each variable, by its name."""
+        return {f"{layer.name}/{name}": weight.shape for layer, name, weight in self._weights()}
+
     def build(self, seed: int) -> None:
         """Makes the variables, "layer/weight", float32, each a function of its name and the seed."""
+        for layer, name, weight in self._weights():
+            full_name = f"{layer.name}/{name}"
+            key = [seed, zlib.crc32(full_name.encode())]
+
+            def initial(weight: Weight = weight, key: List[int] = key) -> tf.Tensor:
+                numbers = tf.constant(key, tf.int64)
+                return tf.random.stateless_uniform(weight.shape, numbers, -weight.limit, weight.limit, alg="philox")
+
+            self.variables[layer.name, name] = tf.compat.v1.get_variable(
+                full_name, initializer=initial if weight.limit else tf.zeros(weight.shape), use_resource=True
+            )
+
+    def _weights(self) -> Iterator[Tuple[Layer, str, Weight]]:
         shape = IMAGE_SHAPE
         for layer in self.layers:
             for name, weight in layer.weights(shape).items():
-                full_name = f"{layer.name}/{name}"
-                key = [seed, zlib.crc32(full_name.encode())]
-
-                def initial(weight=weight, key=key) -> tf.Tensor:
-                    key = tf.constant(key, tf.int64)
-                    return tf.random.stateless_uniform(weight.shape, key, -weight.limit, weight.limit, alg="philox")
-
-                self.variables[layer.name, name] = tf.compat.v1.get_variable(
-                    full_name, initializer=initial if weight.limit else tf.zeros(weight.shape), use_resource=True
-                )
+                yield layer, name, weight
             shape = layer.output_shape(shape)
 
     def __call__(self, images: tf.Tensor, dropout_step: Optional[tf.Tensor] = None) -> tf.Tensor:

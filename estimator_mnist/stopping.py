@@ -7,8 +7,11 @@ from types import FrameType, TracebackType
 from typing import Any, Dict, Optional, Type
 
 
-class Stopped(Exception):
-    """A signal ended the run. `exit_code` is what a shell gives for it: 128 and the signal's number."""
+class Stopped(BaseException):
+    """A signal ended the run. `exit_code` is what a shell gives for it: 128 and the signal's number.
+
+    As KeyboardInterrupt no Exception, so that what catches those cannot take it for a fault of its own.
+    """
 
     def __init__(self, signum: int, step: Optional[int] = None):
         super().__init__(signal.Signals(signum).name)

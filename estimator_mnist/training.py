@@ -109,8 +109,8 @@ def _evaluate_what_was_missed(
     for step in [0, *experiment.evaluation_steps]:
         if step in done or step > start:
             continue
-        if checkpoints.damage(model_dir, step) is None:
-            checkpoint = checkpoints.prefix(model_dir, step)
+        checkpoint = checkpoints.prefix(model_dir, step)
+        if checkpoints.damage(checkpoint) is None:
             result = estimator.evaluate(lambda: _test_input(experiment, data), name=TEST, checkpoint_path=checkpoint)
         elif step == 0:
             result = _evaluate_untrained(experiment, data, model_dir)
@@ -192,6 +192,6 @@ def first_predictions(
     def input_fn() -> tf.data.Dataset:
         return input_fns.predict_input_fn(data.test, experiment.eval_batch_size, SHOWN_PREDICTIONS)
 
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    with tf.Graph().as_default(), tf.compat.v1.Session(config=run_config.session_config(experiment)) as session:
         labels = session.run(tf.compat.v1.data.make_one_shot_iterator(input_fn()).get_next())[1].tolist()
     return list(estimator.predict(input_fn)), labels

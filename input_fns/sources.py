@@ -92,14 +92,15 @@ def _from_tfds(dataset: str, data_dir: Path, version: Path, stream: bool) -> Dat
     name = prepared.tfds_name(dataset, version)
     if stream:
         facts = prepared.facts_without_decoding(dataset, data_dir, version)
+        digest = _digest([name, sorted(facts["examples"].items())])
     else:
         facts = prepared.decoded(dataset, data_dir, version)
+        digest = _digest(sorted(facts["crc32"].items()))
     train, test = (
         Split(split, facts["examples"][split], *_kept(facts.get("folder"), split), tfds_name=name, data_dir=data_dir)
         for split in ("train", "test")
     )
-    digest = zlib.crc32((version / "dataset_info.json").read_bytes())
-    return Data("tfds", train, test, tuple(facts["class_names"]), facts["description"], f"{digest:08x}")
+    return Data("tfds", train, test, tuple(facts["class_names"]), facts["description"], digest)
 
 
 def _from_idx(dataset: str, folder: Path) -> Data:
@@ -132,9 +133,13 @@ def _from_sample(dataset: str) -> Data:
         counts: Dict[str, int] = {name: len(split["labels"]) for name, split in splits.items()}
         facts = cache.store(kept, made_from, splits, examples=counts)
     train, test = (Split(split, facts["examples"][split], *_kept(kept, split)) for split in ("train", "test"))
-    digest = f"{zlib.crc32(str(sorted(facts['crc32'].items())).encode()):08x}"
+    digest = _digest(sorted(facts["crc32"].items()))
     description = "mnist: 5,000 of its digits, 400 of each class for training, 100 of each for the test"
     return Data("sample", train, test, tuple(CLASS_NAMES["mnist"]), description, digest)
+
+
+def _digest(value: Any) -> str:
+    return f"{zlib.crc32(str(value).encode()):08x}"
 
 
 def _kept(folder: Optional[Path], split: str) -> Tuple[Optional[Path], Optional[Path]]:

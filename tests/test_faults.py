@@ -169,8 +169,25 @@ def test_a_checkpoint_of_weights_that_are_not_finite_is_passed_over(half):
         variables = [tf.compat.v1.get_variable(name, initializer=value) for name, value in values.items()]
         session.run(tf.compat.v1.global_variables_initializer())
         tf.compat.v1.train.Saver(variables).save(session, str(half / "model.ckpt"), global_step=300, write_state=False)
-    assert checkpoints.damage(half, 300) == "dense1/kernel is not finite"
+    assert checkpoints.damage(checkpoints.prefix(half, 300)) == "dense1/kernel is not finite"
     assert checkpoints.newest_whole(half) == (200, {300: "dense1/kernel is not finite"})
+
+
+def test_evaluate_passes_over_a_damaged_checkpoint_and_refuses_one_that_is_named(half, cli):
+    flip(half / "model.ckpt-300.data-00000-of-00001")
+    newest = cli("evaluate", "--model_dir", half)
+    assert newest.returncode == 0 and "step 200" in newest.stdout and "Passed over model.ckpt-300" in newest.stderr
+    named = cli("evaluate", "--model_dir", half, "--checkpoint", "300")
+    assert named.returncode == 2 and named.stderr.count("\n") == 1 and "cannot be evaluated" in named.stderr
+
+
+def test_evaluate_refuses_another_network_s_checkpoint(half, cli, tmp_path):
+    flags = ["--source", "sample", "--model", "lenet5", "--train_steps", "2", "--model_dir", str(tmp_path / "other")]
+    assert cli(*flags).returncode == 0
+    done = cli("evaluate", "--model_dir", half, "--checkpoint", tmp_path / "other" / "model.ckpt-2")
+    assert (
+        done.returncode == 2 and done.stderr.count("\n") == 1 and "its dense1/kernel has the shape None" in done.stderr
+    )
 
 
 def test_no_whole_checkpoint_is_one_line_and_nothing_is_deleted(half):
