@@ -5,8 +5,10 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 venv=$root/.venv
 lock=$root/requirements.lock
-if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1; then
-  lock=$root/requirements-gpu.lock  # tensorflow[and-cuda] in place of plain tensorflow
+gpu_lock=$root/requirements-gpu.lock  # tensorflow[and-cuda] in place of plain tensorflow
+# nvidia-smi takes up to a second to answer: it is asked only while CUDA's packages are not installed.
+if cmp -s "$gpu_lock" "$venv/installed.lock" || { command -v nvidia-smi && nvidia-smi; } >/dev/null 2>&1; then
+  lock=$gpu_lock
 fi
 
 fail() {

@@ -37,7 +37,7 @@ def _train(started: float, stopper: Stopper) -> int:
     )
     experiment = flags.experiment(data)
     with model_dirs.opened_for(experiment, model_dir, FLAGS.clean):
-        terminal.say(f"{data.description}\n{data.train.examples:,} training and {data.test.examples:,} test images\n")
+        terminal.show_data(data)
         outcome = results.read(model_dir)
         if outcome:
             terminal.say(f"{model_dir}: this experiment is finished (--clean starts it over)")

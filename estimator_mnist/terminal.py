@@ -7,6 +7,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from estimator_mnist.experiment import Experiment
+from input_fns import Data
 
 
 def say(line: str) -> None:
@@ -72,6 +73,13 @@ def _describe(scalars: Dict[str, float]) -> str:
         f"loss {scalars['loss']:.4f}, accuracy {percent(scalars['accuracy'])}, "
         f"{scalars['images_per_second']:,.0f} images/s"
     )
+
+
+def show_data(data: Data) -> None:
+    """Prints what is known of a data set."""
+    say(data.description)
+    say(f"{data.train.examples:,} training and {data.test.examples:,} test images, 28x28x1, uint8")
+    say(f"{len(data.class_names)} classes: {', '.join(data.class_names)}\n")
 
 
 def show_network(rows: Sequence[Any]) -> None:

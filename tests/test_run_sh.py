@@ -20,7 +20,7 @@ def project(tmp_path: Path) -> Path:
     (folder / "estimator_mnist" / "__main__.py").write_text("import sys\nprint(sys.argv[1:])\n")
     shutil.copy(ROOT / "run.sh", folder)
     for name in ("requirements.lock", "requirements-gpu.lock", "requirements-build.lock"):
-        (folder / name).write_text("# nothing\n")
+        (folder / name).write_text(f"# nothing: {name}\n")
     return folder
 
 
@@ -75,6 +75,19 @@ def test_two_calls_at_once_do_not_break_each_other(project):
         assert process.returncode == 0, err
         assert f"['{number}']" in out
     assert call(project).stderr == ""
+
+
+def test_cuda_s_packages_are_installed_where_nvidia_smi_answers(project, tmp_path):
+    smi = tmp_path / "tools" / "nvidia-smi"
+    smi.parent.mkdir()
+    (project / "requirements-gpu.lock").write_text("# CUDA\n")
+    for code, lock in ((9, "requirements.lock"), (0, "requirements-gpu.lock")):
+        smi.write_text(f"#!/bin/sh\nexit {code}\n")
+        smi.chmod(0o755)
+        done = call(project, PATH=f"{smi.parent}:{os.environ['PATH']}")
+        assert done.returncode == 0 and f"from {lock} " in done.stderr
+        assert (project / ".venv" / "installed.lock").read_text() == (project / lock).read_text()
+    assert call(project).stderr == "", "with CUDA's packages installed, nobody asks again"
 
 
 def test_no_python_is_one_clear_line(project, tmp_path):
