@@ -1,0 +1,51 @@
+"""What is trained: one definition for all peers. No framework in it, for each peer has its own environment."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Callable, NamedTuple, Tuple
+
+import numpy as np
+
+
+class Task(NamedTuple):
+    """A network, by `--model`'s name, with the notebook's batch size and dropout, and how long it is trained."""
+
+    model: str
+    batch_size: int
+    warm_up: int  # steps before the clock starts
+    steps: int  # on the clock
+    variant: str  # of the peer
+    idx_dir: str  # the decoded MNIST, four IDX files
+
+
+SIZES = {"dense": (64, 300, 3000), "conv": (128, 15, 105)}
+DROPOUT = 0.2
+LEARNING_RATE = 0.001
+
+
+def from_command_line() -> Task:
+    """Reads MODEL IDX_DIR VARIANT."""
+    model, idx_dir, variant = sys.argv[1:4]
+    return Task(model, *SIZES[model], variant, idx_dir)
+
+
+def images_and_labels(task: Task) -> Tuple[np.ndarray, np.ndarray]:
+    """Returns the training split: float32 [60000, 28, 28, 1] in [0, 1], and int32 [60000]."""
+    images = np.fromfile(Path(task.idx_dir, "train-images-idx3-ubyte"), np.uint8, offset=16)
+    labels = np.fromfile(Path(task.idx_dir, "train-labels-idx1-ubyte"), np.uint8, offset=8)
+    return images.reshape(-1, 28, 28, 1).astype(np.float32) / np.float32(255), labels.astype(np.int32)
+
+
+def measure(task: Task, train: Callable[[int], object]) -> None:
+    """Calls train(steps) for the warm-up and then on the clock, and prints the figure."""
+    train(task.warm_up)
+    began = time.perf_counter()
+    train(task.steps)
+    seconds = time.perf_counter() - began
+    report(task.steps * task.batch_size / seconds)
+
+
+def report(images_per_second: float) -> None:
+    print(json.dumps({"images_per_second": images_per_second}), flush=True)
