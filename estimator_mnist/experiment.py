@@ -17,8 +17,8 @@ SCHEDULES = ("constant", "cosine", "one_cycle")
 DOWNSAMPLES = ("pool", "stride")
 FILE_NAME = "experiment.json"
 # Images in one session call if the user says nothing: below a third of a second's work on two cores, so that the
-# progress moves and a signal is answered, and a hundred times the call's fixed cost of a few milliseconds.
-IMAGES_PER_LOOP = {"dense": 3200, "lenet5": 2560, "conv": 1280, "conv_plain": 256}
+# progress moves and a signal is answered, and fifty times the call's fixed cost, a millisecond or two.
+IMAGES_PER_LOOP = {"dense": 12_800, "lenet5": 2560, "conv": 1280, "conv_plain": 256}
 
 # Fields that change nothing in what is learned: where things lie and how the session is set up. A run may go on with
 # others of these.
@@ -131,7 +131,7 @@ class Experiment:
     @property
     def steps_per_loop(self) -> int:
         """Training steps in one session call: so many that its fixed cost is small beside them."""
-        return self.iterations_per_loop or max(1, min(50, IMAGES_PER_LOOP[self.model] // self.batch_size))
+        return self.iterations_per_loop or max(1, min(200, IMAGES_PER_LOOP[self.model] // self.batch_size))
 
     def differences(self, other: "Experiment") -> List[str]:
         """Returns "--flag is A, not B" for each difference to `other` that changes what is learned."""

@@ -1,6 +1,5 @@
 """What watches a run: progress and TensorBoard's scalars, checkpoints at the steps of the evaluations."""
 
-import math
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Sequence
@@ -50,6 +49,7 @@ class TrainingLog(tf.estimator.SessionRunHook):
         return tf.estimator.SessionRunArgs(
             {
                 "step": model_fn.TRAIN_STEP,
+                "last_good_step": model_fn.LAST_GOOD_STEP,
                 "images": model_fn.TRAIN_IMAGES,
                 "loss": model_fn.TRAIN_LOSS,
                 "accuracy": model_fn.TRAIN_ACCURACY,
@@ -60,8 +60,9 @@ class TrainingLog(tf.estimator.SessionRunHook):
     def after_run(self, run_context, run_values):
         values, seconds = run_values.results, time.perf_counter() - self._began
         step = int(values["step"])
-        if not math.isfinite(values["loss"]):
-            raise RunError(NOT_FINITE.format(what="training", loss=values["loss"], step=step))
+        if values["last_good_step"] < step:
+            bad = int(values["last_good_step"]) + 1
+            raise RunError(NOT_FINITE.format(what="training", loss=values["loss"], step=bad))
         self._interval.add(values, seconds)
         self.total.add(values, seconds)
         if self.first_step_at is None:

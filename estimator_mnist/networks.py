@@ -124,12 +124,21 @@ class Network:
                 yield layer, name, weight
             shape = layer.output_shape(shape)
 
-    def __call__(self, images: tf.Tensor, dropout_step: Optional[tf.Tensor] = None) -> tf.Tensor:
+    def noise(self, seed: int, first_step: tf.Tensor, steps: tf.Tensor, batch_size: int) -> Dict[str, tf.Tensor]:
+        """Returns the noise of each dropout layer that drops anything, by its name; see `Dropout.noise`."""
+        found, shape = {}, IMAGE_SHAPE
+        for layer in self.layers:
+            if isinstance(layer, Dropout) and layer.rate:
+                found[layer.name] = layer.noise(shape, seed, first_step, steps, batch_size)
+            shape = layer.output_shape(shape)
+        return found
+
+    def __call__(self, images: tf.Tensor, noise: Optional[Dict[str, tf.Tensor]] = None) -> tf.Tensor:
         """Computes logits.
 
         Args:
             images: float32 [batch, 28, 28, 1] or [batch, 28, 28] in [0, 1].
-            dropout_step: int64 [2], (seed, step), when training; None switches dropout off.
+            noise: The rows for this batch of `noise`, when training; None switches dropout off.
 
         Returns:
             float32 [batch, classes].
@@ -138,5 +147,5 @@ class Network:
         for layer in self.layers:
             weights = {name: value for (owner, name), value in self.variables.items() if owner == layer.name}
             with tf.name_scope(layer.name):
-                x = layer(x, weights, dropout_step)
+                x = layer(x, weights, (noise or {}).get(layer.name))
         return x

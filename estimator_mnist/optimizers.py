@@ -18,12 +18,25 @@ MOMENTUM = 0.9
 WARM_UP = 0.2  # share of the run in which one_cycle's rate rises
 
 
-def learning_rate(experiment: Experiment, step: tf.Tensor) -> tf.Tensor:
-    """Returns the rate for the step (int64 scalar, 0 for the first), float32 scalar."""
-    peak, total = experiment.learning_rate, experiment.total_steps
-    done = tf.cast(step, tf.float32) / total
+def step_scalars(experiment: Experiment, steps: tf.Tensor) -> tf.Tensor:
+    """Returns what the updates of some steps need, float32 [n, 3]: learning rate, and the powers of Adam's betas.
+
+    Args:
+        experiment: Its optimizer and schedule.
+        steps: int64 [n], each counted from 0.
+    """
+    # In float64, and rounded at the end: the last bit of a float32 may hang on how many steps are computed at a time.
+    count = tf.cast(steps + 1, tf.float64)
+    powers = [tf.pow(tf.constant(beta, tf.float64), count) for beta in (BETA1, BETA2)]
+    return tf.cast(tf.stack([learning_rate(experiment, steps), *powers], axis=1), tf.float32)
+
+
+def learning_rate(experiment: Experiment, steps: tf.Tensor) -> tf.Tensor:
+    """Returns the rate of each step (int64 [n], counted from 0), float64 [n]."""
+    peak, total = tf.constant(experiment.learning_rate, tf.float64), experiment.total_steps
+    done = tf.cast(steps, tf.float64) / total
     if experiment.learning_rate_schedule == "constant":
-        return tf.constant(peak)
+        return tf.fill(tf.shape(steps), peak)
     if experiment.learning_rate_schedule == "cosine":  # arXiv 1608.03983, without restarts
         return peak * 0.5 * (1.0 + tf.cos(math.pi * done))
     # one_cycle: up in a line, then to zero in a line; half a step late, so that no step has a rate of zero
@@ -51,16 +64,14 @@ class Optimizer:
             for variable in variables
         ]
 
-    def apply(self, gradients: Sequence[tf.Tensor], step: tf.Tensor, rate: tf.Tensor) -> tf.Operation:
+    def apply(self, gradients: Sequence[tf.Tensor], scalars: Sequence[tf.Tensor]) -> tf.Operation:
         """Updates every variable.
 
         Args:
             gradients: One for each variable, float32, of its shape.
-            step: int64 scalar, steps done before this one.
-            rate: float32 scalar, the learning rate.
+            scalars: The row of `step_scalars` for the step: three float32 scalars.
         """
-        count = tf.cast(step + 1, tf.float32)
-        powers = tf.pow(BETA1, count), tf.pow(BETA2, count)
+        rate, beta1_power, beta2_power = scalars
         updates = []
         for variable, slots, gradient in zip(self.variables, self.slots, gradients):
             handle, slot_handles = variable.handle, [slot.handle for slot in slots]
@@ -69,8 +80,8 @@ class Optimizer:
                     var=handle,
                     m=slot_handles[0],
                     v=slot_handles[1],
-                    beta1_power=powers[0],
-                    beta2_power=powers[1],
+                    beta1_power=beta1_power,
+                    beta2_power=beta2_power,
                     lr=rate,
                     beta1=BETA1,
                     beta2=BETA2,

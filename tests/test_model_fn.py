@@ -159,25 +159,27 @@ def test_training_lowers_the_loss(model, optimizer, sample):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_block_trains_as_its_batches_do_one_by_one(optimizer):
-    fields = {"optimizer": optimizer, "batch_size": 32, "dropout_rate": 0.5, "learning_rate_schedule": "one_cycle"}
-    made = spec(TRAIN, iterations_per_loop=4, **fields)
-    session = initialized()
-    session.run(made.train_op)  # four batches: 32, 32, 32 and 4
-    in_a_block = _variables(session)
+    def trained(rows_in_element: int, steps_per_loop: int, calls: int) -> dict:
+        """Trains on four batches, 32, 32, 32 and 4, that come in so many session calls."""
+        experiment = Experiment(
+            model="dense",
+            train_examples=100,
+            optimizer=optimizer,
+            batch_size=32,
+            dropout_rate=0.5,
+            learning_rate_schedule="one_cycle",
+            iterations_per_loop=steps_per_loop,
+        )
+        with tf.Graph().as_default():
+            dataset = tf.data.Dataset.from_tensor_slices(({"image": IMAGES}, LABELS)).batch(rows_in_element)
+            features, labels = tf.compat.v1.data.make_one_shot_iterator(dataset).get_next()
+            made = model_fn(features, labels, TRAIN, {"experiment": experiment})
+            session = initialized()
+            for _ in range(calls):
+                session.run(made.train_op)
+            return {variable.op.name: session.run(variable) for variable in tf.compat.v1.global_variables()}
 
-    with tf.Graph().as_default():
-        dataset = tf.data.Dataset.from_tensor_slices(({"image": IMAGES}, LABELS)).batch(32)
-        features, labels = tf.compat.v1.data.make_one_shot_iterator(dataset).get_next()
-        experiment = Experiment(model="dense", train_examples=100, test_examples=100, iterations_per_loop=1, **fields)
-        made = model_fn(features, labels, TRAIN, {"experiment": experiment})
-        session = initialized()
-        for _ in range(4):
-            session.run(made.train_op)
-        one_by_one = _variables(session)
+    in_a_block, one_by_one = trained(128, 4, 1), trained(32, 1, 4)
     assert set(in_a_block) == set(one_by_one) and in_a_block["global_step"] == 4 and in_a_block[EPOCH_LOSS][0] > 0
     for name, value in in_a_block.items():
         assert np.array_equal(value, one_by_one[name]), name
-
-
-def _variables(session):
-    return {variable.op.name: session.run(variable) for variable in tf.compat.v1.global_variables()}

@@ -1,11 +1,14 @@
 """The networks: exact parameter counts and shapes, layer by layer."""
 
+from typing import Optional
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from estimator_mnist import networks
 from estimator_mnist.experiment import MODELS, Experiment
+from estimator_mnist.layers import Dropout
 
 ROWS = {
     "dense": [("flatten", (784,), 0), ("dense1", (128,), 100_480), ("logits", (10,), 1_290)],
@@ -39,12 +42,15 @@ ROWS = {
 }
 
 
-def logits_of(experiment: Experiment, images: np.ndarray, dropout_step=None) -> np.ndarray:
+def logits_of(experiment: Experiment, images: np.ndarray, step: Optional[int] = None) -> np.ndarray:
+    """Returns the logits outside training, or, with a step, as they are in training at that step."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         network = networks.create(experiment)
         network.build(experiment.seed)
-        step = None if dropout_step is None else tf.constant(dropout_step, tf.int64)
-        logits = network(tf.constant(images), step)
+        noise = None
+        if step is not None:
+            noise = network.noise(experiment.seed, tf.constant(step, tf.int64), tf.constant(1), len(images))
+        logits = network(tf.constant(images), noise)
         session.run(tf.compat.v1.global_variables_initializer())
         return session.run(logits)
 
@@ -96,5 +102,26 @@ def test_dropout_is_a_function_of_seed_and_step_and_off_outside_training():
     experiment = Experiment(model="dense", dropout_rate=0.5)
     plain = logits_of(experiment, images)
     assert np.array_equal(plain, logits_of(Experiment(model="dense"), images))
-    step3, again, step4 = (logits_of(experiment, images, [0, step]) for step in (3, 3, 4))
+    step3, again, step4 = (logits_of(experiment, images, step) for step in (3, 3, 4))
     assert np.array_equal(step3, again) and not np.array_equal(step3, step4) and not np.array_equal(step3, plain)
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.2, 0.5, 0.999])
+@pytest.mark.parametrize("batch_size, units", [(64, 128), (3, 84), (1, 1)])
+def test_the_noise_of_a_step_is_the_same_whatever_steps_are_drawn_with_it(rate, batch_size, units):
+    dropout = Dropout("dropout", rate)
+
+    def noise(seed, first_step, steps):
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            drawn = dropout.noise((units,), seed, tf.constant(first_step, tf.int64), tf.constant(steps), batch_size)
+            return session.run(drawn).reshape(steps, batch_size, units)
+
+    together = noise(5, 10, 6)
+    assert np.array_equal(together[2:5], noise(5, 12, 3))
+    assert set(np.unique(together)) <= {0.0, together.max()}
+    if batch_size * units > 1000:
+        assert not np.array_equal(together, noise(6, 10, 6)) or rate < 0.01 or rate > 0.99
+        many = noise(5, 0, 40)
+        assert (many == 0).mean() == pytest.approx(rate, abs=0.005)
+        if 0.1 < rate < 0.9:
+            assert many.mean() == pytest.approx(1.0, abs=0.01)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from estimator_mnist.experiment import OPTIMIZERS, SCHEDULES, Experiment
-from estimator_mnist.optimizers import Optimizer, learning_rate
+from estimator_mnist.optimizers import Optimizer, learning_rate, step_scalars
 
 STEPS = 5
 START = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
@@ -19,7 +19,9 @@ def ours(optimizer: str) -> np.ndarray:
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         variable = tf.compat.v1.get_variable("kernel", initializer=tf.constant(START), use_resource=True)
         gradient, step = tf.compat.v1.placeholder(tf.float32, [3, 4]), tf.compat.v1.placeholder(tf.int64, [])
-        update = Optimizer(Experiment(optimizer=optimizer), [variable]).apply([gradient], step, tf.constant(0.01))
+        experiment = Experiment(optimizer=optimizer, learning_rate=0.01)
+        scalars = tf.unstack(step_scalars(experiment, step[tf.newaxis])[0])
+        update = Optimizer(experiment, [variable]).apply([gradient], scalars)
         session.run(tf.compat.v1.global_variables_initializer())
         for number in range(STEPS):
             session.run(update, {gradient: gradients(number), step: number})
@@ -49,7 +51,7 @@ def test_schedules():
     def rates(schedule):
         experiment = Experiment(learning_rate=0.5, learning_rate_schedule=schedule, train_steps=100)
         with tf.compat.v1.Session() as session:
-            return [session.run(learning_rate(experiment, tf.constant(step, tf.int64))) for step in range(100)]
+            return session.run(learning_rate(experiment, tf.range(100, dtype=tf.int64))).tolist()
 
     assert set(rates("constant")) == {np.float32(0.5)}
     cosine, cycle = rates("cosine"), rates("one_cycle")
