@@ -62,7 +62,11 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser.add_argument("--only", default="", help="contestants whose name contains one of these words")
     parser.add_argument("--out", default="runs/benchmark", help="where the JSON and the picture go")
     options = parser.parse_args(argv)
-    data = input_fns.find("mnist", "tfds")
+    try:
+        data = input_fns.find("mnist", "tfds")
+    except input_fns.InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     assert data.train.images is not None
     found: Dict[str, Dict[str, List[float]]] = {}
     for model in options.model.split(","):

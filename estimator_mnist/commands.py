@@ -106,10 +106,12 @@ def tensorboard(words: List[str]) -> int:
 
 
 def benchmark(words: List[str]) -> int:
-    """Runs a benchmark; its words are its own."""
-    if not words or words[0] not in BENCHMARKS:
-        raise InputError(f"benchmark: name one of {', '.join(BENCHMARKS)}")
-    return subprocess.call([sys.executable, "-m", f"benchmarks.{words[0]}", *words[1:]])
+    """Runs a benchmark by its name, throughput if none is given; further words are its own."""
+    name, *rest = words if words and not words[0].startswith("-") else [BENCHMARKS[0], *words]
+    if name not in BENCHMARKS:
+        raise InputError(f"benchmark: there is no {name}; name one of {', '.join(BENCHMARKS)}")
+    quiet_tensorflow()
+    return subprocess.call([sys.executable, "-m", f"benchmarks.{name}", *rest])
 
 
 def test(words: List[str]) -> int:
