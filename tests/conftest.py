@@ -38,6 +38,15 @@ def _prepared(dataset: str) -> input_fns.Data:
         pytest.skip(f"needs {dataset} prepared by TFDS: {error}")
 
 
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No way to any host, as on a machine without a network: all that asks goes to a port where nobody listens."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -19,7 +19,7 @@ def test_throughput_runs_its_contestants_in_turn_and_writes_what_it_prints(mnist
     assert (tmp_path / "throughput.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_without_mnist_it_is_one_line(tmp_path, monkeypatch, capfd):
+def test_without_mnist_it_is_one_line(tmp_path, monkeypatch, capfd, offline):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     assert throughput.main([]) == 2
     error = capfd.readouterr().err

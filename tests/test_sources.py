@@ -59,13 +59,13 @@ def test_the_sample_s_digits_are_mnist_s(sample, mnist):
         assert all(image.tobytes() in everything for image in idx.read_split(split.images, split.labels)[0])
 
 
-def test_auto_takes_the_sample_with_one_line_where_nothing_else_is(tmp_path):
+def test_auto_takes_the_sample_with_one_line_where_nothing_else_is(tmp_path, offline):
     lines = []
     data = input_fns.find("mnist", "auto", data_dir=str(tmp_path), say=lines.append)
     assert data.source == "sample" and len(lines) == 1 and "\n" not in lines[0] and "sample" in lines[0]
 
 
-def test_only_mnist_has_a_sample(tmp_path):
+def test_only_mnist_has_a_sample(tmp_path, offline):
     with pytest.raises(InputError, match=r"fashion_mnist is not prepared in .* and its host does not answer"):
         input_fns.find("fashion_mnist", "auto", data_dir=str(tmp_path))
     with pytest.raises(InputError, match="--source sample: holds digits of mnist"):
