@@ -1,5 +1,6 @@
 """What watches a run: progress and TensorBoard's scalars, checkpoints at the steps of the evaluations."""
 
+import math
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Sequence
@@ -164,4 +165,8 @@ class EvaluationLog(tf.estimator.Exporter):
         return "evaluation_log"
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
+        # No training loss tells of weights that the last update ruined: this is the first to see them.
+        if not math.isfinite(eval_result["loss"]):
+            step = int(eval_result["global_step"])
+            raise RunError(NOT_FINITE.format(what="test", loss=eval_result["loss"], step=step))
         self._show(eval_result)

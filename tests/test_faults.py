@@ -252,6 +252,13 @@ def test_nan_in_the_loss_names_the_step_and_keeps_what_was_good(tmp_path):
     assert checkpoints.newest_whole(tmp_path / "run")[0] == 0 and not (tmp_path / "run" / "results.json").exists()
 
 
+def test_weights_ruined_by_the_last_update_leave_no_results(tmp_path):
+    flags = ["--source", "sample", "--model", "dense", "--train_steps", "1", "--optimizer", "sgd"]
+    code, _, err = end(start(tmp_path / "run", *flags, "--learning_rate", "1e38"))
+    assert code == 1 and err.count("\n") == 1 and "the test loss is" in err and "at step 1;" in err, err
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
 def test_a_stream_says_that_it_goes_on_in_a_new_order(half):
     flags = ["--source", "sample", "--model", "dense", "--train_steps", "130", "--evals", "2", "--input", "stream"]
     model_dir = half.parent / "stream"
