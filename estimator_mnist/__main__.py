@@ -15,11 +15,9 @@ from input_fns import InputError  # noqa: E402
 def main(argv: list) -> int:
     """Runs the command that `argv` names and returns the exit code."""
     try:
-        passing_on, words = flags.split_words(argv)
-        if passing_on:
-            return commands.PASSING_ON[passing_on](words)
-        command = flags.parse(argv)
-        return commands.COMMANDS[command](STARTED)
+        if len(argv) > 1 and argv[1] in commands.PASSING_ON:
+            return commands.PASSING_ON[argv[1]](argv[2:])
+        return commands.COMMANDS[flags.parse(argv)](STARTED)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

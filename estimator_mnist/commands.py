@@ -1,5 +1,6 @@
 """The commands, each from flags to exit code. TensorFlow is imported only where a command comes to need it."""
 
+import functools
 import json
 import os
 import subprocess
@@ -76,8 +77,9 @@ def evaluate(started: float) -> int:
     experiment = flags.override(stored)
     checkpoint = flags.checkpoint(model_dir)
     quiet_tensorflow()
+    say = functools.partial(print, file=sys.stderr)  # standard output is for the result, JSON perhaps
     data = input_fns.find(
-        stored.dataset, stored.source, experiment.data_dir, experiment.idx_dir, stored.input == "stream", terminal.say
+        stored.dataset, stored.source, experiment.data_dir, experiment.idx_dir, stored.input == "stream", say
     )
     if data.digest != stored.data_digest:
         raise InputError(f"--model_dir {model_dir}: was trained on other data than {data.description}")

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from absl import (
     flags,
@@ -184,10 +184,3 @@ def checkpoint(folder: Path) -> Optional[str]:
     if not Path(prefix + ".index").is_file():
         raise InputError(f"--checkpoint {named}: there is no {prefix}.index")
     return prefix
-
-
-def split_words(argv: List[str]) -> Tuple[str, List[str]]:
-    """Returns the command that passes its words on and these words, or "" and none for the other commands."""
-    if len(argv) > 1 and argv[1] in ("benchmark", "tensorboard", "test"):
-        return argv[1], argv[2:]
-    return "", []

@@ -76,10 +76,10 @@ def train_on_block(
     done, logits_of_step, losses_of_step = state
     with tf.control_dependencies([done]):
         finished = tf.no_op()
-    real = tf.reshape(tf.sequence_mask(count, steps * size, tf.float32), [steps, size])
+    real = tf.reshape(tf.sequence_mask(count, steps * size), [steps, size])
     right = tf.equal(tf.argmax(logits_of_step.concat(), axis=1, output_type=tf.int32), labels)
     # Where, and not times: a padded row of a network that has come to infinity must not count.
-    losses = tf.where(real > 0, losses_of_step.stack(), tf.zeros([]))
+    losses = tf.where(real, losses_of_step.stack(), tf.zeros([]))
     return Block(
         finished,
         steps,

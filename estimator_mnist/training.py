@@ -69,19 +69,19 @@ def run(
         raise Stopped(stopper.requested, checkpoints.newest_whole(model_dir)[0])
 
     epoch_loss = estimator.get_variable_value(EPOCH_LOSS).tolist()
+    training, tests = events.scalars(model_dir), evaluations(model_dir)
     seconds["total"] = time.time() - started
     outcome = results.collect(
         experiment,
         network.parameters,
-        evaluations(model_dir),
+        tests,
         epoch_loss,
-        log.steady.images_per_second or _earlier_images_per_second(model_dir),
+        # Where this process had no step left to train: what those before it logged.
+        log.steady.images_per_second or statistics.median(training.get("images_per_second", {0: 0.0}).values()),
         seconds,
         tf.__version__,
     )
-    plots.write_training_loss(
-        outcome["train_loss"], events.scalars(model_dir), evaluations(model_dir), model_dir, experiment.steps_per_epoch
-    )
+    plots.write_training_loss(outcome["train_loss"], training, tests, model_dir, experiment.steps_per_epoch)
     results.write(outcome, model_dir)
     return outcome
 
@@ -167,12 +167,6 @@ def _test_input(experiment: Experiment, data: input_fns.Data) -> tf.data.Dataset
     return input_fns.eval_input_fn(data.test, experiment.eval_batch_size)
 
 
-def _earlier_images_per_second(model_dir: Path) -> float:
-    """Returns the median of what the processes before this one logged, for one that had no step left to train."""
-    logged = events.scalars(model_dir).get("images_per_second", {})
-    return statistics.median(logged.values()) if logged else 0.0
-
-
 def evaluations(model_dir: Path) -> Dict[int, Dict[str, float]]:
     """Returns {step: {"loss", "accuracy", ...}}, the evaluations on the test split so far."""
     found: Dict[int, Dict[str, float]] = {}
@@ -187,7 +181,6 @@ def first_predictions(
 ) -> Tuple[List[Dict[str, Any]], List[int]]:
     """Returns what the trained network says of the first test images, and their labels."""
     estimator = create_estimator(experiment, model_dir)
-    labels: List[int] = []
 
     def input_fn() -> tf.data.Dataset:
         return input_fns.predict_input_fn(data.test, experiment.eval_batch_size, SHOWN_PREDICTIONS)
