@@ -6,12 +6,21 @@ Shapes leave the batch out: (28, 28, 1) for images, (784,) for vectors. All valu
 import math
 import zlib
 from dataclasses import dataclass
-from typing import Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 import tensorflow as tf
 
-Shape = Tuple[int, ...]
+from estimator_mnist.parameters import Shape
+
+Parts = List[tf.Tensor]  # of an array, side by side along its last axis; mostly one: the whole
 Activation = Optional[Callable[[tf.Tensor], tf.Tensor]]
+
+
+class Noise(NamedTuple):
+    """The noise of a layer for the steps of a block; see `Dropout.noise`."""
+
+    bits: tf.Tensor
+    of_step: Callable[[tf.Tensor], tf.Tensor]
 
 
 class Weight(NamedTuple):
@@ -19,6 +28,8 @@ class Weight(NamedTuple):
 
     shape: Shape
     limit: float
+    parts: int = 1
+    axis: int = 0  # along which the parts divide it
 
 
 def scaled_tanh(x: tf.Tensor) -> tf.Tensor:
@@ -39,34 +50,53 @@ class Layer:
     def output_shape(self, shape: Shape) -> Shape:
         return shape
 
-    def __call__(self, x: tf.Tensor, weights: Dict[str, tf.Tensor], noise: Optional[tf.Tensor]) -> tf.Tensor:
+    def __call__(self, x: Parts, weights: Dict[str, Parts], noise: Optional[tf.Tensor]) -> Parts:
         """Computes the layer on a batch.
 
         Args:
-            x: float32 [batch, *shape].
-            weights: The values of `weights(shape)`.
+            x: float32 [batch, *shape], in parts.
+            weights: The values of `weights(shape)`, each in its parts.
             noise: What a Dropout multiplies with in training; None elsewhere.
         """
+        (whole,) = x
+        return [self.compute(whole, {name: value for name, (value,) in weights.items()})]
+
+    def compute(self, x: tf.Tensor, weights: Dict[str, tf.Tensor]) -> tf.Tensor:
+        """Computes a layer that knows no parts; for the others, `__call__` does it all."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Dense(Layer):
+    """A dense layer, its units in `parts` that different cores compute, or its inputs in `input_parts`.
+
+    The first of two such layers gives its units in parts, the second takes them as its inputs and adds up what each
+    part gives, so that the cores meet only there (Megatron-LM, arXiv 1909.08053, section 3).
+    """
+
     units: int
     activation: Activation = None
+    parts: int = 1
+    input_parts: int = 1
 
     def weights(self, shape: Shape) -> Dict[str, Weight]:
+        parts, axis = (self.input_parts, 0) if self.input_parts > 1 else (self.parts, 1)
         return {
-            "kernel": Weight((shape[0], self.units), _glorot(shape[0], self.units)),
-            "bias": Weight((self.units,), 0.0),
+            "kernel": Weight((shape[0], self.units), _glorot(shape[0], self.units), parts, axis),
+            "bias": Weight((self.units,), 0.0, self.parts),
         }
 
     def output_shape(self, shape: Shape) -> Shape:
         return (self.units,)
 
     def __call__(self, x, weights, noise):
-        y = tf.nn.bias_add(tf.matmul(x, weights["kernel"]), weights["bias"])
-        return self.activation(y) if self.activation else y
+        kernels, biases = weights["kernel"], weights["bias"]
+        if self.input_parts > 1:
+            products = [tf.matmul(part, kernel) for part, kernel in zip(x, kernels)]
+            sums = [tf.nn.bias_add(tf.add_n(products), biases[0])]
+        else:
+            sums = [tf.nn.bias_add(tf.matmul(x[0], kernel), bias) for kernel, bias in zip(kernels, biases)]
+        return [self.activation(part) for part in sums] if self.activation else sums
 
 
 @dataclass(frozen=True)
@@ -90,7 +120,7 @@ class Conv2D(Layer):
         height, width = (-(-(side - margin) // self.strides) for side in shape[:2])
         return (height, width, self.filters)
 
-    def __call__(self, x, weights, noise):
+    def compute(self, x, weights):
         y = tf.nn.conv2d(x, weights["kernel"], strides=self.strides, padding=self.padding)
         y = tf.nn.bias_add(y, weights["bias"])
         return self.activation(y) if self.activation else y
@@ -105,7 +135,7 @@ class Pool2D(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return (shape[0] // 2, shape[1] // 2, shape[2])
 
-    def __call__(self, x, weights, noise):
+    def compute(self, x, weights):
         pool = tf.nn.max_pool2d if self.kind == "max" else tf.nn.avg_pool2d
         return pool(x, ksize=2, strides=2, padding="VALID")
 
@@ -119,7 +149,7 @@ class Pad2D(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return (shape[0] + 2 * self.margin, shape[1] + 2 * self.margin, shape[2])
 
-    def __call__(self, x, weights, noise):
+    def compute(self, x, weights):
         sides = [self.margin, self.margin]
         return tf.pad(x, [[0, 0], sides, sides, [0, 0]])
 
@@ -129,7 +159,7 @@ class Flatten(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return (math.prod(shape),)
 
-    def __call__(self, x, weights, noise):
+    def compute(self, x, weights):
         return tf.reshape(x, [-1, self.output_shape(tuple(x.shape[1:]))[0]])
 
 
@@ -139,8 +169,8 @@ class Dropout(Layer):
 
     rate: float
 
-    def noise(self, shape: Shape, seed: int, first_step: tf.Tensor, steps: tf.Tensor, batch_size: int) -> tf.Tensor:
-        """Returns what the units of successive steps are multiplied with, a function of (seed, step) alone.
+    def noise(self, shape: Shape, seed: int, first_step: tf.Tensor, steps: tf.Tensor, batch_size: int) -> Noise:
+        """Returns the random bits of successive steps, a function of (seed, step) alone, and what makes noise of them.
 
         Args:
             shape: Of the layer's input, without the batch.
@@ -150,7 +180,8 @@ class Dropout(Layer):
             batch_size: Rows of a step.
 
         Returns:
-            float32 [steps * batch_size, *shape], 0 or 1 / (1 - rate).
+            uint16 [steps, at least the units of a batch], and a function that turns a row of it into what the units
+            are multiplied with, float32 [batch_size, *shape], 0 or 1 / (1 - rate).
         """
         # Philox is a counter through a cipher, four words of 32 bits at a count (Salmon et al. 2011): a step that
         # begins at its own count gets the same bits whatever steps are drawn with it. A unit takes 16 bits: the rate
@@ -167,12 +198,17 @@ class Dropout(Layer):
             dtype=tf.uint32,
         )
         threshold = min(round(self.rate * 2**16), 2**16 - 1)
-        kept = tf.bitcast(words, tf.uint16) >= tf.constant(threshold, tf.uint16)
-        scaled = tf.cast(kept, tf.float32) * (2**16 / (2**16 - threshold))
-        return tf.reshape(tf.reshape(scaled, [steps, counts * 8])[:, :units], [-1, *shape])
+
+        def of_step(bits: tf.Tensor) -> tf.Tensor:
+            kept = tf.reshape(bits[:units], [batch_size, *shape]) >= tf.constant(threshold, tf.uint16)
+            return tf.cast(kept, tf.float32) * (2**16 / (2**16 - threshold))
+
+        return Noise(tf.reshape(tf.bitcast(words, tf.uint16), [steps, counts * 8]), of_step)
 
     def __call__(self, x, weights, noise):
-        return x if noise is None else x * noise
+        if noise is None:
+            return x
+        return [part * noise_part for part, noise_part in zip(x, tf.split(noise, len(x), axis=-1))]
 
 
 def _glorot(fan_in: int, fan_out: int) -> float:

@@ -4,8 +4,9 @@ from typing import Dict, Optional
 
 import tensorflow as tf
 
-from estimator_mnist import networks
+from estimator_mnist import cores, networks
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.networks import scaled
 from estimator_mnist.optimizers import Optimizer
 from estimator_mnist.train_step import train_on_block
 
@@ -26,24 +27,26 @@ def model_fn(
     """Returns what Estimator runs in a mode.
 
     Args:
-        features: {"image": float32 [n, 28, 28, 1] or [n, 28, 28] in [0, 1]}. In TRAIN a block: the examples of one or
-            more successive batches, which are trained on one after the other.
+        features: {"image": uint8 of 0 to 255 or float32 of 0 to 1, [n, 28, 28, 1] or [n, 28, 28]}. In TRAIN a block:
+            the examples of one or more successive batches, which are trained on one after the other.
         labels: Class indices, integer [n], or one-hot, [n, classes]; None in PREDICT.
         mode: A `tf.estimator.ModeKeys`.
         params: {"experiment": the Experiment}.
     """
     experiment = params["experiment"]
-    network = networks.create(experiment)
+    training = mode == tf.estimator.ModeKeys.TRAIN
+    network = networks.create(experiment, cores.parts(experiment) if training else 1)
     network.build(experiment.seed)
     images = features["image"]
     if labels is not None:
         labels = _class_indices(labels)
 
-    if mode == tf.estimator.ModeKeys.TRAIN:
+    if training:
         return _train_spec(experiment, network, images, labels)
-    logits = network(images)
     if mode == tf.estimator.ModeKeys.EVAL:
+        logits = tf.concat([network(scaled(shard)) for shard in cores.of_shards(experiment, images)], axis=0)
         return _eval_spec(experiment, logits, labels)
+    logits = network(scaled(images))
     return tf.estimator.EstimatorSpec(mode, predictions=predictions(logits))
 
 

@@ -6,23 +6,32 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 import tensorflow as tf
 
 from estimator_mnist.experiment import Experiment
-from estimator_mnist.layers import Conv2D, Dense, Dropout, Flatten, Layer, Pad2D, Pool2D, Shape, Weight, scaled_tanh
+from estimator_mnist.layers import Conv2D, Dense, Dropout, Flatten, Layer, Noise, Pad2D, Parts, Pool2D, Weight, scaled_tanh
+from estimator_mnist import parameters
+from estimator_mnist.parameters import Parameter, Shape
 
 IMAGE_SHAPE: Shape = (28, 28, 1)
 
 
-def create(experiment: Experiment) -> "Network":
-    """Returns the network of an experiment, without its variables."""
-    layers = {"dense": _dense, "conv": _conv, "conv_plain": _conv_plain, "lenet5": _lenet5}[experiment.model]
+def create(experiment: Experiment, parts: int = 1) -> "Network":
+    """Returns the network of an experiment, without its variables.
+
+    Args:
+        experiment: Names the network.
+        parts: Into so many parts the hidden layer of "dense" is divided; the others have none.
+    """
+    if experiment.model == "dense":
+        return Network(_dense(experiment, parts))
+    layers = {"conv": _conv, "conv_plain": _conv_plain, "lenet5": _lenet5}[experiment.model]
     return Network(layers(experiment))
 
 
-def _dense(experiment: Experiment) -> List[Layer]:
+def _dense(experiment: Experiment, parts: int) -> List[Layer]:
     return [
         Flatten("flatten"),
-        Dense("dense1", 128, tf.nn.relu),
+        Dense("dense1", 128, tf.nn.relu, parts=parts),
         Dropout("dropout", experiment.dropout_rate),
-        Dense("logits", experiment.classes),
+        Dense("logits", experiment.classes, input_parts=parts),
     ]
 
 
@@ -69,6 +78,14 @@ def _lenet5(experiment: Experiment) -> List[Layer]:
     ]
 
 
+def scaled(images: tf.Tensor) -> tf.Tensor:
+    """Returns images as the networks take them, float32 in [0, 1], from uint8 ones of 0 to 255 or float ones of 0 to 1.
+
+    Images travel as bytes: a quarter of the memory, and the cast costs least where it is made last.
+    """
+    return tf.cast(images, tf.float32) / 255.0 if images.dtype == tf.uint8 else images
+
+
 class Row(NamedTuple):
     """A layer in the table of a network."""
 
@@ -82,7 +99,7 @@ class Network:
 
     def __init__(self, layers: List[Layer]):
         self.layers = layers
-        self.variables: Dict[Tuple[str, str], tf.Variable] = {}  # (layer, weight) -> variable
+        self.variables: Dict[Tuple[str, str], Parameter] = {}  # by (layer, weight)
 
     def table(self) -> List[Row]:
         """Returns a row for each layer that does something."""
@@ -97,6 +114,7 @@ class Network:
 
     @property
     def parameters(self) -> int:
+        """How many numbers are trained."""
         return sum(row.parameters for row in self.table())
 
     def weight_shapes(self) -> Dict[str, Shape]:
@@ -104,17 +122,19 @@ class Network:
         return {f"{layer.name}/{name}": weight.shape for layer, name, weight in self._weights()}
 
     def build(self, seed: int) -> None:
-        """Makes the variables, "layer/weight", float32, each a function of its name and the seed."""
+        """Makes the parameters, "layer/weight", each a function of its name and the seed."""
         for layer, name, weight in self._weights():
             full_name = f"{layer.name}/{name}"
             key = [seed, zlib.crc32(full_name.encode())]
 
             def initial(weight: Weight = weight, key: List[int] = key) -> tf.Tensor:
+                if not weight.limit:
+                    return tf.zeros(weight.shape)
                 numbers = tf.constant(key, tf.int64)
                 return tf.random.stateless_uniform(weight.shape, numbers, -weight.limit, weight.limit, alg="philox")
 
-            self.variables[layer.name, name] = tf.compat.v1.get_variable(
-                full_name, initializer=initial if weight.limit else tf.zeros(weight.shape), use_resource=True
+            self.variables[layer.name, name] = parameters.create(
+                full_name, weight.shape, initial, weight.parts, weight.axis
             )
 
     def _weights(self) -> Iterator[Tuple[Layer, str, Weight]]:
@@ -124,7 +144,7 @@ class Network:
                 yield layer, name, weight
             shape = layer.output_shape(shape)
 
-    def noise(self, seed: int, first_step: tf.Tensor, steps: tf.Tensor, batch_size: int) -> Dict[str, tf.Tensor]:
+    def noise(self, seed: int, first_step: tf.Tensor, steps: tf.Tensor, batch_size: int) -> Dict[str, Noise]:
         """Returns the noise of each dropout layer that drops anything, by its name; see `Dropout.noise`."""
         found, shape = {}, IMAGE_SHAPE
         for layer in self.layers:
@@ -133,19 +153,28 @@ class Network:
             shape = layer.output_shape(shape)
         return found
 
-    def __call__(self, images: tf.Tensor, noise: Optional[Dict[str, tf.Tensor]] = None) -> tf.Tensor:
+    def __call__(
+        self,
+        images: tf.Tensor,
+        noise: Optional[Dict[str, tf.Tensor]] = None,
+        values: Optional[Dict[Tuple[str, str], Parts]] = None,
+    ) -> tf.Tensor:
         """Computes logits.
 
         Args:
             images: float32 [batch, 28, 28, 1] or [batch, 28, 28] in [0, 1].
-            noise: The rows for this batch of `noise`, when training; None switches dropout off.
+            noise: What each dropout layer multiplies this batch with, by its name, when training; None switches
+                dropout off.
+            values: The parts of each parameter, where the caller has read them already.
 
         Returns:
             float32 [batch, classes].
         """
-        x = tf.reshape(images, [-1, *IMAGE_SHAPE])
+        values = values or {key: list(parameter.parts) for key, parameter in self.variables.items()}
+        x = [tf.reshape(images, [-1, *IMAGE_SHAPE])]
         for layer in self.layers:
-            weights = {name: value for (owner, name), value in self.variables.items() if owner == layer.name}
+            weights = {name: value for (owner, name), value in values.items() if owner == layer.name}
             with tf.name_scope(layer.name):
                 x = layer(x, weights, (noise or {}).get(layer.name))
-        return x
+        (logits,) = x
+        return logits

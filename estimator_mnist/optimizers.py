@@ -11,6 +11,7 @@ from typing import List, Sequence
 import tensorflow as tf
 
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.parameters import Parameter, create
 
 # Kingma and Ba, "Adam" (arXiv 1412.6980), algorithm 1; epsilon as in Keras.
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-7
@@ -47,28 +48,28 @@ def learning_rate(experiment: Experiment, steps: tf.Tensor) -> tf.Tensor:
 class Optimizer:
     """Applies gradients to variables. Its slots are made with it, outside any loop."""
 
-    def __init__(self, experiment: Experiment, variables: Sequence[tf.Variable]):
+    def __init__(self, experiment: Experiment, parameters: Sequence[Parameter]):
         self.kind = experiment.optimizer
-        self.variables = variables
         names = {"adam": ("m", "v"), "momentum": ("momentum",), "sgd": ()}[self.kind]
-        self.slots: List[List[tf.Variable]] = [
-            [
-                tf.compat.v1.get_variable(
-                    f"{variable.op.name}/{self.kind}/{name}",
-                    initializer=tf.zeros(variable.shape),
-                    trainable=False,
-                    use_resource=True,
-                )
-                for name in names
-            ]
-            for variable in variables
-        ]
+        self.variables: List[tf.Variable] = []  # all parts of all parameters
+        self.slots: List[List[tf.Variable]] = []  # of each of those
+        for parameter in parameters:
+            slots = [self._slot(parameter, name) for name in names]
+            for part, variable in enumerate(parameter.parts):
+                self.variables.append(variable)
+                self.slots.append([slot.parts[part] for slot in slots])
+
+    def _slot(self, of: Parameter, name: str) -> Parameter:
+        def zeros() -> tf.Tensor:
+            return tf.zeros(of.shape)
+
+        return create(f"{of.name}/{self.kind}/{name}", of.shape, zeros, len(of.parts), of.axis, trainable=False)
 
     def apply(self, gradients: Sequence[tf.Tensor], scalars: Sequence[tf.Tensor]) -> tf.Operation:
         """Updates every variable.
 
         Args:
-            gradients: One for each variable, float32, of its shape.
+            gradients: One for each of `variables`, float32, of its shape.
             scalars: The row of `step_scalars` for the step: three float32 scalars.
         """
         rate, beta1_power, beta2_power = scalars

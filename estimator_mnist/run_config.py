@@ -4,6 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from estimator_mnist import cores
 from estimator_mnist.experiment import Experiment
 
 KEEP_CHECKPOINTS = 5
@@ -11,6 +12,7 @@ KEEP_CHECKPOINTS = 5
 
 def create(experiment: Experiment, model_dir: Path) -> tf.estimator.RunConfig:
     """Returns the RunConfig of an experiment. Its hooks save and log, so Estimator's own are switched off."""
+    cores.limit_threads(experiment)
     return tf.estimator.RunConfig(
         model_dir=str(model_dir),
         tf_random_seed=experiment.seed,
@@ -28,7 +30,7 @@ def session_config(experiment: Experiment) -> tf.compat.v1.ConfigProto:
         allow_soft_placement=experiment.allow_soft_placement,
         log_device_placement=experiment.log_device_placement,
         inter_op_parallelism_threads=experiment.inter_op_threads,
-        intra_op_parallelism_threads=experiment.intra_op_threads,
+        intra_op_parallelism_threads=cores.intra_op_threads(experiment),
     )
     config.gpu_options.allow_growth = experiment.allow_growth
     config.gpu_options.per_process_gpu_memory_fraction = experiment.gpu_memory_fraction

@@ -1,15 +1,17 @@
 """The training steps of one session call: a block of batches, trained on one after the other.
 
-The loop holds only what has to follow from step to step. What can be computed for all steps of the block at once is:
-learning rates, dropout, and the loss and accuracy, from logits that the loop hands out.
+The loop holds only what has to follow from step to step. Random numbers, learning rates, the sum of the losses and the
+accuracy are computed for all steps of the block at once.
 """
 
-from typing import NamedTuple, Tuple
+import contextlib
+from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 import tensorflow as tf
 
+from estimator_mnist import cores
 from estimator_mnist.experiment import Experiment
-from estimator_mnist.networks import Network
+from estimator_mnist.networks import Network, scaled
 from estimator_mnist.optimizers import Optimizer, step_scalars
 
 
@@ -37,76 +39,125 @@ def train_on_block(
         experiment: Its batch_size and label_smoothing say what a step is.
         network: With its variables made.
         optimizer: With its slots made.
-        images: float32 [n, 28, 28, 1], one or more batches, the last one smaller if need be.
+        images: uint8 [n, 28, 28, 1] of 0 to 255, or float32 of 0 to 1: one or more batches, the last one smaller if
+            need be.
         labels: int32 [n].
         first_step: int64 scalar, steps done before the block.
     """
     size, count = experiment.batch_size, tf.shape(labels)[0]
     steps = (count + size - 1) // size
-    images, labels, weights = _padded(images, labels, count, steps, size)
+    batches = _batches(images, labels, count, steps, size)
+    batches["scalars"] = step_scalars(experiment, first_step + tf.range(tf.cast(steps, tf.int64)))
     noise = network.noise(experiment.seed, first_step, steps, size)
-    scalars = step_scalars(experiment, first_step + tf.range(tf.cast(steps, tf.int64)))
-    variables = optimizer.variables
 
-    def step_on(batch: tf.Tensor, logits_of_step: tf.TensorArray, losses_of_step: tf.TensorArray) -> Tuple:
-        def of_batch(block: tf.Tensor) -> tf.Tensor:
-            rows = block[batch * size : (batch + 1) * size]
-            # The static shape spares the gradients what they would compute for shapes that may differ.
-            rows.set_shape([size, *block.shape[1:]])
-            return rows
-
-        logits = network(of_batch(images), {name: of_batch(value) for name, value in noise.items()})
-        losses, gradient = _cross_entropy(experiment, of_batch(labels), logits)
-        gradients = tf.gradients(logits, variables, gradient * of_batch(weights))
-        update = optimizer.apply(gradients, tf.unstack(scalars[batch]))
-        logits_of_step, losses_of_step = logits_of_step.write(batch, logits), losses_of_step.write(batch, losses)
-        # The next step begins when this one's updates are done.
+    def step_on(batch: tf.Tensor, before: tf.Tensor, logits_of_step: tf.TensorArray, losses_of_step: tf.TensorArray):
+        rows = {name: tf.gather(value, batch) for name, value in batches.items()}
+        noise_rows = {name: bits.of_step(tf.gather(bits.bits, batch)) for name, bits in noise.items()}
+        # Only the weights wait for the step before: the inputs of a step are made ready while that one still runs.
+        with tf.control_dependencies([before]):
+            values = {
+                key: [part.read_value() for part in parameter.parts] for key, parameter in network.variables.items()
+            }
+        logits, losses, gradients = _gradients(experiment, network, values, rows, noise_rows)
+        update = optimizer.apply(gradients, tf.unstack(rows["scalars"]))
         with tf.control_dependencies([update]):
-            return batch + 1, logits_of_step, losses_of_step
+            after = tf.identity(batch)
+        return batch + 1, after, logits_of_step.write(batch, logits), losses_of_step.write(batch, losses)
 
-    state = (
-        tf.constant(0),
-        tf.TensorArray(tf.float32, steps, element_shape=[size, experiment.classes]),
-        tf.TensorArray(tf.float32, steps, element_shape=[size]),
-    )
-    if experiment.steps_per_loop > 1:
-        state = tf.while_loop(lambda batch, *_: batch < steps, step_on, state)
-    else:
-        state = step_on(*state)
-    done, logits_of_step, losses_of_step = state
+    with _light_control_flow():
+        state = (
+            tf.constant(0),
+            tf.constant(-1),
+            tf.TensorArray(tf.float32, steps, element_shape=[size, experiment.classes]),
+            tf.TensorArray(tf.float32, steps, element_shape=[size]),
+        )
+        if experiment.steps_per_loop > 1:
+            state = tf.while_loop(
+                lambda batch, *_: batch < steps, step_on, state, parallel_iterations=2, back_prop=False
+            )
+        else:
+            state = step_on(*state)
+        _, done, logits_of_step, losses_of_step = state
+        all_logits, all_losses = logits_of_step.concat(), losses_of_step.stack()
     with tf.control_dependencies([done]):
         finished = tf.no_op()
     real = tf.reshape(tf.sequence_mask(count, steps * size), [steps, size])
-    right = tf.equal(tf.argmax(logits_of_step.concat(), axis=1, output_type=tf.int32), labels)
+    right = tf.equal(tf.argmax(all_logits, axis=1, output_type=tf.int32)[:count], labels)
     # Where, and not times: a padded row of a network that has come to infinity must not count.
-    losses = tf.where(real, losses_of_step.stack(), tf.zeros([]))
+    losses = tf.where(real, all_losses, tf.zeros([]))
     return Block(
         finished,
         steps,
         tf.reduce_sum(losses, axis=1),
-        tf.reduce_sum(tf.cast(right[:count], tf.float32)),
-        scalars[0, 0],
+        tf.reduce_sum(tf.cast(right, tf.float32)),
+        batches["scalars"][0, 0],
     )
 
 
-def _padded(
-    images: tf.Tensor, labels: tf.Tensor, count: tf.Tensor, steps: tf.Tensor, size: int
-) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns the block with its last batch filled up, and the weight of each row in the mean of its batch.
+@contextlib.contextmanager
+def _light_control_flow() -> Iterator[None]:
+    """Builds loops of TensorFlow's first kind: a turn of the second kind costs some fifty ops more in a session."""
+    second_kind = tf.compat.v1.control_flow_v2_enabled()
+    tf.compat.v1.disable_control_flow_v2()
+    try:
+        yield
+    finally:
+        if second_kind:
+            tf.compat.v1.enable_control_flow_v2()
 
-    All batches then have one static shape; the rows that fill up weigh nothing.
+
+def _batches(
+    images: tf.Tensor, labels: tf.Tensor, count: tf.Tensor, steps: tf.Tensor, size: int
+) -> Dict[str, tf.Tensor]:
+    """Returns a block by its batches: "images", "labels", and "weights", each row's in the mean of its batch.
+
+    The last batch is filled up, so that all have one static shape; the rows that fill it up weigh nothing.
     """
     missing = steps * size - count
 
-    def fill(values: tf.Tensor) -> tf.Tensor:
+    def by_batch(values: tf.Tensor) -> tf.Tensor:
         # tf.pad copies the block: only where something is missing.
         margins = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)
-        return tf.cond(missing > 0, lambda: tf.pad(values, margins), lambda: values)
+        filled = tf.cond(missing > 0, lambda: tf.pad(values, margins), lambda: values)
+        return tf.reshape(filled, [steps, size, *values.shape[1:]])
 
     positions = tf.range(steps * size)
     in_batch = tf.where(positions < count // size * size, size, count % size)
     weights = tf.where(positions < count, 1.0 / tf.cast(in_batch, tf.float32), tf.zeros([]))
-    return fill(images), fill(labels), weights[:, tf.newaxis]
+    return {
+        "images": by_batch(images),
+        "labels": by_batch(labels),
+        "weights": tf.reshape(weights, [steps, size, 1]),
+    }
+
+
+def _gradients(
+    experiment: Experiment,
+    network: Network,
+    values: Dict[Any, List[tf.Tensor]],
+    rows: Dict[str, tf.Tensor],
+    noise: Dict[str, tf.Tensor],
+) -> Tuple[tf.Tensor, tf.Tensor, List[tf.Tensor]]:
+    """Returns the logits, the losses, and the gradients of the batch's mean loss.
+
+    The batch is cut into shards, a chain of ops each, that the cores work on side by side: that keeps them busier than
+    many threads in each op do, and a shard's maps stay in a core's own cache.
+    """
+    variables = [part for parts in values.values() for part in parts]
+    cuts = cores.shard_sizes(experiment)
+    names = ("images", "labels", "weights")
+    shards = zip(*(tf.split(rows[name], cuts) for name in names))
+    noise_shards = {name: tf.split(value, cuts) for name, value in noise.items()}
+    logits, losses, gradients = [], [], []
+    for number, (images, labels, weights) in enumerate(shards):
+        noise_shard = {name: value[number] for name, value in noise_shards.items()}
+        logits.append(network(scaled(images), noise_shard, values))
+        loss, gradient = _cross_entropy(experiment, labels, logits[-1])
+        losses.append(loss)
+        gradients.append(tf.gradients(logits[-1], variables, gradient * weights))
+    if len(cuts) == 1:
+        return logits[0], losses[0], gradients[0]
+    return tf.concat(logits, 0), tf.concat(losses, 0), [tf.add_n(list(parts)) for parts in zip(*gradients)]
 
 
 def _cross_entropy(experiment: Experiment, labels: tf.Tensor, logits: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:

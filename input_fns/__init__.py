@@ -1,7 +1,7 @@
 """Images to batches. Knows nothing of networks and nothing of Estimator's modes.
 
 The three functions here are all that the rest calls; each returns the `tf.data.Dataset` that an Estimator's input_fn
-returns, with elements ({"image": float32 [n, 28, 28, 1] in [0, 1]}, label int32 [n]).
+returns, with elements ({"image": uint8 [n, 28, 28, 1]}, label int32 [n]).
 """
 
 from typing import TYPE_CHECKING, Sequence

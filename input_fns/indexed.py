@@ -75,4 +75,4 @@ def _array(path: tf.Tensor, header: int, gzipped: bool) -> tf.Tensor:
 
 
 def _features(images: tf.Tensor, labels: tf.Tensor):
-    return {"image": tf.cast(images, tf.float32) / 255.0}, tf.cast(labels, tf.int32)
+    return {"image": images}, tf.cast(labels, tf.int32)

@@ -24,8 +24,8 @@ def train_batches(split: Split, blocks: Blocks, seed: int) -> tf.data.Dataset:
             if epoch != shuffled_epoch:
                 order, shuffled_epoch = np.random.default_rng((seed, epoch)).permutation(split.examples), epoch
             chosen = order[first:last]
-            yield {"image": images[chosen].astype(np.float32) / np.float32(255)}, labels[chosen]
+            yield {"image": images[chosen]}, labels[chosen]
 
-    image_spec = tf.TensorSpec([None, *idx.IMAGE_SHAPE, 1], tf.float32)
+    image_spec = tf.TensorSpec([None, *idx.IMAGE_SHAPE, 1], tf.uint8)
     signature = ({"image": image_spec}, tf.TensorSpec([None], tf.int32))
     return tf.data.Dataset.from_generator(extract, output_signature=signature).prefetch(2)

@@ -71,4 +71,4 @@ def _decode(image: tf.Tensor, label: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
 
 
 def _features(images: tf.Tensor, labels: tf.Tensor):
-    return {"image": tf.cast(images, tf.float32) / 255.0}, tf.cast(labels, tf.int32)
+    return {"image": images}, tf.cast(labels, tf.int32)
