@@ -46,6 +46,8 @@ def _train(started: float, stopper: Stopper) -> int:
             outcome = _train_to_the_end(experiment, data, model_dir, started, stopper)
     terminal.show_results(outcome)
     terminal.say(f"\nResults: {model_dir / results.FILE_NAME}   Pictures: {model_dir / 'plots'}")
+    for trace in sorted(model_dir.glob("profile/timeline-*.json")):
+        terminal.say(f"Trace: {trace} (open it in chrome://tracing)")
     terminal.say(f"TensorBoard: bash run.sh tensorboard --logdir {model_dir}")
     return 0
 

@@ -8,7 +8,8 @@ from typing import Dict, Optional
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import checkpoints, networks, terminal, training
+from estimator_mnist import checkpoints, networks, terminal
+from estimator_mnist import estimator as estimators
 from estimator_mnist.experiment import Experiment
 from input_fns import InputError
 
@@ -40,7 +41,7 @@ def evaluate(
             raise InputError(f"--checkpoint {checkpoint}: cannot be evaluated ({unfit}); name another one")
     # Estimator writes each evaluation as an event beside the model: here beside a folder that is thrown away.
     with tempfile.TemporaryDirectory() as scratch:
-        estimator = training.create_estimator(experiment, Path(scratch))
+        estimator = estimators.create(experiment, Path(scratch))
         result = estimator.evaluate(
             lambda: input_fns.eval_input_fn(data.test, experiment.eval_batch_size), checkpoint_path=checkpoint
         )

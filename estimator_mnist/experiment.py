@@ -24,7 +24,7 @@ IMAGES_PER_LOOP = {"dense": 12_800, "lenet5": 2560, "conv": 1280, "conv_plain": 
 # others of these.
 MAY_CHANGE = frozenset(
     "data_dir idx_dir eval_batch_size iterations_per_loop allow_growth gpu_memory_fraction allow_soft_placement "
-    "log_device_placement inter_op_threads intra_op_threads".split()
+    "log_device_placement inter_op_threads intra_op_threads profile".split()
 )
 # Fields that no flag sets: what was found as data.
 DATA = frozenset("data_digest train_examples test_examples class_names".split())
@@ -73,6 +73,7 @@ class Experiment:
     intra_op_threads: int = 0
     xla: bool = False
     mixed_precision: bool = False
+    profile: bool = False  # trace one session call
 
     def __post_init__(self) -> None:
         self._check_one_of("model", MODELS)

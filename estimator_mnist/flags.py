@@ -55,9 +55,10 @@ flags.DEFINE_float("gpu_memory_fraction", None, "Share of a GPU's memory to take
 flags.DEFINE_boolean("allow_soft_placement", None, "Run on the CPU what the GPU cannot (true).")
 flags.DEFINE_boolean("log_device_placement", None, "Log where each op runs (false).")
 flags.DEFINE_integer("inter_op_threads", None, "Ops run at a time (0: as many as cores).")
-flags.DEFINE_integer("intra_op_threads", None, "Threads within an op (0: as many as cores).")
+flags.DEFINE_integer("intra_op_threads", None, "Threads within an op (0: chosen).")
 flags.DEFINE_boolean("xla", None, "Compile with XLA (false).")
 flags.DEFINE_boolean("mixed_precision", None, "Let TensorFlow lower the precision where it is safe (false).")
+flags.DEFINE_boolean("profile", None, "Write a trace of one session call, for chrome://tracing (false).")
 # Output.
 flags.DEFINE_boolean("json", False, "evaluate: print JSON.")
 flags.DEFINE_string("checkpoint", None, "evaluate: a checkpoint's path, or its step.")

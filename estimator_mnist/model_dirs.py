@@ -24,6 +24,7 @@ LEFT_BY_A_RUN = (
     "eval_test",
     "export",
     "plots",
+    "profile",
     "report.html",
 )
 

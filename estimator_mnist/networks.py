@@ -5,9 +5,21 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from estimator_mnist.experiment import Experiment
-from estimator_mnist.layers import Conv2D, Dense, Dropout, Flatten, Layer, Noise, Pad2D, Parts, Pool2D, Weight, scaled_tanh
 from estimator_mnist import parameters
+from estimator_mnist.experiment import Experiment
+from estimator_mnist.layers import (
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    Noise,
+    Pad2D,
+    Parts,
+    Pool2D,
+    Weight,
+    scaled_tanh,
+)
 from estimator_mnist.parameters import Parameter, Shape
 
 IMAGE_SHAPE: Shape = (28, 28, 1)

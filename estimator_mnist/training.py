@@ -1,8 +1,6 @@
 """train_and_evaluate, put together from its parts, and what is made of its end."""
 
-import shutil
 import statistics
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
@@ -11,18 +9,16 @@ import tensorflow as tf
 
 import input_fns
 from estimator_mnist import checkpoints, events, networks, plots, results, run_config, terminal
+from estimator_mnist import estimator as estimators
+from estimator_mnist.estimator import InputFn
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.hooks import EvaluationLog, EvaluationSaver, TrainingLog
-from estimator_mnist.model_fn import EPOCH_LOSS, model_fn
+from estimator_mnist.model_fn import EPOCH_LOSS
 from estimator_mnist.stopping import Stopped, Stopper
 
 TEST = "test"  # the name of the evaluations: Estimator writes them to eval_test
+PROFILE = "profile"  # folder in the model_dir for --profile
 SHOWN_PREDICTIONS = 6
-
-
-def create_estimator(experiment: Experiment, model_dir: Path) -> tf.estimator.Estimator:
-    config = run_config.create(experiment, model_dir)
-    return tf.estimator.Estimator(model_fn, config=config, params={"experiment": experiment})
 
 
 def run(
@@ -48,19 +44,23 @@ def run(
     """
     network = networks.create(experiment)
     terminal.show_network(network.table())
-    estimator = create_estimator(experiment, model_dir)
+    estimator = estimators.create(experiment, model_dir)
+
+    def test_input() -> tf.data.Dataset:
+        return input_fns.eval_input_fn(data.test, experiment.eval_batch_size)
+
     seconds = {"to_first_step": 0.0, "training": 0.0, "evaluation": 0.0, "export": 0.0, "total": 0.0}
 
     start = _go_on_from(experiment, model_dir)
     with terminal.Progress(experiment, start) as progress:
         began = time.perf_counter()
-        _evaluate_what_was_missed(estimator, experiment, data, start, progress)
+        _evaluate_what_was_missed(estimator, experiment, test_input, start, progress)
         seconds["evaluation"] = time.perf_counter() - began
         log = TrainingLog(model_dir, experiment.steps_per_epoch, progress.trained)
         if start < experiment.total_steps:
             began = time.perf_counter()
             stopper.deferring = True
-            _train_and_evaluate(estimator, experiment, data, start, log, progress, stopper)
+            _train_and_evaluate(estimator, experiment, data, test_input, start, log, progress, stopper)
             stopper.deferring = False
             seconds["training"] = log.total.seconds
             seconds["evaluation"] += time.perf_counter() - began - log.total.seconds
@@ -98,9 +98,9 @@ def _go_on_from(experiment: Experiment, model_dir: Path) -> int:
 
 
 def _evaluate_what_was_missed(
-    estimator: tf.estimator.Estimator,
+    estimator: estimators.Estimator,
     experiment: Experiment,
-    data: input_fns.Data,
+    test_input: InputFn,
     start: int,
     progress: terminal.Progress,
 ) -> None:
@@ -111,34 +111,28 @@ def _evaluate_what_was_missed(
             continue
         checkpoint = checkpoints.prefix(model_dir, step)
         if checkpoints.damage(checkpoint) is None:
-            result = estimator.evaluate(lambda: _test_input(experiment, data), name=TEST, checkpoint_path=checkpoint)
+            result = estimator.evaluate(test_input, name=TEST, checkpoint_path=checkpoint)
         elif step == 0:
-            result = _evaluate_untrained(experiment, data, model_dir)
+            result = estimator.evaluate_initial(test_input, name=TEST)
         else:
             continue  # its checkpoint is gone, and with it what could be evaluated
         progress.evaluated(result)
 
 
-def _evaluate_untrained(experiment: Experiment, data: input_fns.Data, model_dir: Path) -> Dict[str, Any]:
-    """Evaluates the initial weights, which are the seed's, and writes it as the model_dir's evaluation of step 0."""
-    with tempfile.TemporaryDirectory() as scratch:
-        estimator = create_estimator(experiment, Path(scratch))
-        result = estimator.evaluate(lambda: _test_input(experiment, data), name=TEST)
-        (model_dir / f"eval_{TEST}").mkdir(exist_ok=True)
-        for path in Path(scratch, f"eval_{TEST}").iterdir():
-            shutil.copy(path, model_dir / f"eval_{TEST}" / f"{path.name}.untrained")
-    return result
-
-
 def _train_and_evaluate(
-    estimator: tf.estimator.Estimator,
+    estimator: estimators.Estimator,
     experiment: Experiment,
     data: input_fns.Data,
+    test_input: InputFn,
     start: int,
     log: TrainingLog,
     progress: terminal.Progress,
     stopper: Stopper,
 ) -> None:
+    model_dir = Path(estimator.model_dir)
+    hooks = [log, EvaluationSaver(model_dir, experiment.evaluation_steps, start, stopper)]
+    if experiment.profile:  # the second session call, for the first one warms up
+        hooks.append(tf.estimator.ProfilerHook(save_steps=experiment.total_steps, output_dir=str(model_dir / PROFILE)))
     train_spec = tf.estimator.TrainSpec(
         input_fn=lambda: input_fns.train_input_fn(
             data.train,
@@ -150,10 +144,10 @@ def _train_and_evaluate(
             input=experiment.input,
         ),
         max_steps=experiment.total_steps,
-        hooks=[log, EvaluationSaver(Path(estimator.model_dir), experiment.evaluation_steps, start, stopper)],
+        hooks=hooks,
     )
     eval_spec = tf.estimator.EvalSpec(
-        input_fn=lambda: _test_input(experiment, data),
+        input_fn=test_input,
         steps=None,  # all of the test split
         name=TEST,
         exporters=[EvaluationLog(progress.evaluated)],
@@ -161,10 +155,6 @@ def _train_and_evaluate(
         throttle_secs=0,  # after every checkpoint, however soon it comes
     )
     tf.estimator.train_and_evaluate(estimator, train_spec, eval_spec)
-
-
-def _test_input(experiment: Experiment, data: input_fns.Data) -> tf.data.Dataset:
-    return input_fns.eval_input_fn(data.test, experiment.eval_batch_size)
 
 
 def evaluations(model_dir: Path) -> Dict[int, Dict[str, float]]:
@@ -180,7 +170,7 @@ def first_predictions(
     experiment: Experiment, data: input_fns.Data, model_dir: Path
 ) -> Tuple[List[Dict[str, Any]], List[int]]:
     """Returns what the trained network says of the first test images, and their labels."""
-    estimator = create_estimator(experiment, model_dir)
+    estimator = estimators.create(experiment, model_dir)
 
     def input_fn() -> tf.data.Dataset:
         return input_fns.predict_input_fn(data.test, experiment.eval_batch_size, SHOWN_PREDICTIONS)

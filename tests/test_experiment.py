@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import pytest
 
@@ -115,7 +116,9 @@ def test_run_config_holds_the_session_settings_asked_for(tmp_path):
     assert session.gpu_options.allow_growth is True
     assert session.gpu_options.per_process_gpu_memory_fraction == 0.9
     assert session.allow_soft_placement is True and session.log_device_placement is False
-    assert (session.inter_op_parallelism_threads, session.intra_op_parallelism_threads) == (0, 0)
+    # The threads within an op are chosen: as many as the chains of ops leave cores for.
+    assert session.inter_op_parallelism_threads == 0
+    assert session.intra_op_parallelism_threads == max(1, (os.cpu_count() or 1) // 4)
     assert session.graph_options.optimizer_options.global_jit_level == 0
     assert session.graph_options.rewrite_options.auto_mixed_precision == 0
     assert config.model_dir == str(tmp_path)

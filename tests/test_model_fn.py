@@ -1,9 +1,13 @@
 """The EstimatorSpec of each mode and model, by shape and dtype, and the losses and steps behind it, by value."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from estimator_mnist import cores
 from estimator_mnist.experiment import MODELS, OPTIMIZERS, Experiment
 from estimator_mnist.model_fn import EPOCH_LOSS, model_fn
 
@@ -183,3 +187,25 @@ def test_a_block_trains_as_its_batches_do_one_by_one(optimizer):
     assert set(in_a_block) == set(one_by_one) and in_a_block["global_step"] == 4 and in_a_block[EPOCH_LOSS][0] > 0
     for name, value in in_a_block.items():
         assert np.array_equal(value, one_by_one[name]), name
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_step_divided_among_the_cores_is_the_undivided_one(model, monkeypatch):
+    def trained() -> dict:
+        with tf.Graph().as_default():
+            made = spec(TRAIN, model=model, batch_size=100, train_examples=100, optimizer="sgd", dropout_rate=0.5)
+            session = initialized()
+            session.run(made.train_op)
+            path = tf.compat.v1.train.Saver().save(session, str(tmp / "model"))
+            reader = tf.train.load_checkpoint(path)
+            return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+    with tempfile.TemporaryDirectory() as folder:
+        tmp = Path(folder)
+        divided = trained()
+        monkeypatch.setattr(cores, "PARTS", {})
+        monkeypatch.setattr(cores, "SHARDS", {})
+        whole = trained()
+    assert set(divided) == set(whole)
+    for name, value in whole.items():
+        assert divided[name].shape == value.shape and np.allclose(divided[name], value, atol=1e-6), name

@@ -42,14 +42,15 @@ ROWS = {
 }
 
 
-def logits_of(experiment: Experiment, images: np.ndarray, step: Optional[int] = None) -> np.ndarray:
+def logits_of(experiment: Experiment, images: np.ndarray, step: Optional[int] = None, parts: int = 1) -> np.ndarray:
     """Returns the logits outside training, or, with a step, as they are in training at that step."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        network = networks.create(experiment)
+        network = networks.create(experiment, parts)
         network.build(experiment.seed)
         noise = None
         if step is not None:
-            noise = network.noise(experiment.seed, tf.constant(step, tf.int64), tf.constant(1), len(images))
+            drawn = network.noise(experiment.seed, tf.constant(step, tf.int64), tf.constant(1), len(images))
+            noise = {name: of_layer.of_step(of_layer.bits[0]) for name, of_layer in drawn.items()}
         logits = network(tf.constant(images), noise)
         session.run(tf.compat.v1.global_variables_initializer())
         return session.run(logits)
@@ -74,14 +75,15 @@ def test_strides_take_the_place_of_pooling():
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("downsample", ["pool", "stride"])
-def test_the_variables_and_the_output_are_as_the_table_says(model, downsample):
+@pytest.mark.parametrize("downsample, parts", [("pool", 1), ("pool", 2), ("stride", 1)])
+def test_the_variables_and_the_output_are_as_the_table_says(model, downsample, parts):
     experiment = Experiment(model=model, downsample=downsample, class_names=tuple("abc"))
     with tf.Graph().as_default():
-        network = networks.create(experiment)
+        network = networks.create(experiment, parts)
         network.build(0)
-        sizes = {variable.op.name: variable.shape.num_elements() for variable in network.variables.values()}
-        assert sum(sizes.values()) == network.parameters
+        sizes = [sum(part.shape.num_elements() for part in made.parts) for made in network.variables.values()]
+        assert sizes == [np.prod(made.shape) for made in network.variables.values()]
+        assert sum(sizes) == network.parameters
         logits = network(tf.compat.v1.placeholder(tf.float32, [None, 28, 28, 1]))
         assert logits.shape.as_list() == [None, 3] and logits.dtype == tf.float32
 
@@ -90,6 +92,12 @@ def test_weights_are_the_seed_s():
     images = np.random.default_rng(0).random((4, 28, 28, 1), np.float32)
     first, again, other = (logits_of(Experiment(seed=seed), images) for seed in (1, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_a_network_in_parts_computes_the_same():
+    images = np.random.default_rng(0).random((4, 28, 28, 1), np.float32)
+    whole = logits_of(Experiment(model="dense"), images)
+    assert np.allclose(whole, logits_of(Experiment(model="dense"), images, parts=2), atol=1e-5)
 
 
 def test_images_may_come_without_their_channel():
@@ -114,7 +122,7 @@ def test_the_noise_of_a_step_is_the_same_whatever_steps_are_drawn_with_it(rate, 
     def noise(seed, first_step, steps):
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             drawn = dropout.noise((units,), seed, tf.constant(first_step, tf.int64), tf.constant(steps), batch_size)
-            return session.run(drawn).reshape(steps, batch_size, units)
+            return np.stack([session.run(drawn.of_step(drawn.bits[step])) for step in range(steps)])
 
     together = noise(5, 10, 6)
     assert np.array_equal(together[2:5], noise(5, 12, 3))

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from estimator_mnist.experiment import OPTIMIZERS, SCHEDULES, Experiment
 from estimator_mnist.optimizers import Optimizer, learning_rate, step_scalars
+from estimator_mnist.parameters import Parameter
 
 STEPS = 5
 START = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
@@ -21,7 +22,7 @@ def ours(optimizer: str) -> np.ndarray:
         gradient, step = tf.compat.v1.placeholder(tf.float32, [3, 4]), tf.compat.v1.placeholder(tf.int64, [])
         experiment = Experiment(optimizer=optimizer, learning_rate=0.01)
         scalars = tf.unstack(step_scalars(experiment, step[tf.newaxis])[0])
-        update = Optimizer(experiment, [variable]).apply([gradient], scalars)
+        update = Optimizer(experiment, [Parameter("kernel", (3, 4), [variable], 0)]).apply([gradient], scalars)
         session.run(tf.compat.v1.global_variables_initializer())
         for number in range(STEPS):
             session.run(update, {gradient: gradients(number), step: number})

@@ -8,7 +8,8 @@ from typing import Dict, List, Tuple
 import tensorflow as tf
 
 from benchmarks.peers.task import DROPOUT, LEARNING_RATE, from_command_line, report
-from estimator_mnist import hooks, training
+from estimator_mnist import estimator as estimators
+from estimator_mnist import hooks
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.stopping import Stopper
 from input_fns import Split, train_input_fn
@@ -33,7 +34,7 @@ def note(step: int, scalars: Dict[str, float]) -> None:
 
 
 with tempfile.TemporaryDirectory() as scratch:
-    estimator = training.create_estimator(experiment, Path(scratch))
+    estimator = estimators.create(experiment, Path(scratch))
     stops = [task.warm_up, experiment.total_steps]
     estimator.train(
         lambda: train_input_fn(

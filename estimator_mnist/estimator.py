@@ -1,0 +1,112 @@
+"""tf.estimator.Estimator, with evaluations that cost little more than their forward pass."""
+
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from estimator_mnist import run_config
+from estimator_mnist.experiment import Experiment
+from estimator_mnist.model_fn import model_fn
+
+InputFn = Callable[[], tf.data.Dataset]
+
+
+def create(experiment: Experiment, model_dir: Path) -> "Estimator":
+    return Estimator(model_fn, config=run_config.create(experiment, model_dir), params={"experiment": experiment})
+
+
+class Estimator(tf.estimator.Estimator):
+    """An Estimator that keeps the graph and the session of its evaluations.
+
+    The one of TensorFlow builds both anew for each evaluation, which takes ten times as long as a small network needs
+    for ten thousand images.
+    """
+
+    def evaluate(
+        self,
+        input_fn: InputFn,
+        steps: Optional[int] = None,
+        hooks: Any = None,
+        checkpoint_path: Optional[str] = None,
+        name: Optional[str] = None,
+    ) -> Dict[str, Any]:
+        """Evaluates all of the input, and writes the result to `eval_dir(name)`; as `tf.estimator.Estimator.evaluate`.
+
+        Args:
+            input_fn: Returns the dataset. One and the same function is called once, however often it is given.
+            steps: Not offered: None.
+            hooks: Not offered: none.
+            checkpoint_path: What to evaluate; None: the newest checkpoint, or else the initial weights.
+            name: Of the evaluation.
+
+        Returns:
+            {"loss", "global_step" and the metrics of the EstimatorSpec: NumPy scalars}.
+        """
+        if steps is not None or hooks:
+            raise ValueError("steps and hooks: this Estimator evaluates all of its input, without hooks")
+        result = self._kept(input_fn).run(checkpoint_path or self.latest_checkpoint())
+        self._write(result, name)
+        return result
+
+    def evaluate_initial(self, input_fn: InputFn, name: Optional[str] = None) -> Dict[str, Any]:
+        """Evaluates the initial weights, whatever checkpoints there are; else as `evaluate`."""
+        result = self._kept(input_fn).run(None)
+        self._write(result, name)
+        return result
+
+    def _assert_members_are_not_overridden(self) -> None:
+        """Estimator's constructor calls this to forbid what this class does, and says that to override it is the way
+        round, at one's own risk. The risk is small where TensorFlow's version is pinned, and the last to have it."""
+
+    def _kept(self, input_fn: InputFn) -> "_Evaluation":
+        kept: Optional[_Evaluation] = self.__dict__.get("_evaluation")
+        if kept is None or kept.input_fn is not input_fn:
+            kept = self._evaluation = _Evaluation(self, input_fn)
+        return kept
+
+    def _write(self, result: Dict[str, Any], name: Optional[str]) -> None:
+        summary = tf.compat.v1.Summary()
+        for tag, value in result.items():
+            if tag != tf.compat.v1.GraphKeys.GLOBAL_STEP:
+                summary.value.add(tag=tag, simple_value=value)
+        with tf.Graph().as_default():  # the writer is made in graph mode only
+            writer = tf.compat.v1.summary.FileWriterCache.get(self.eval_dir(name))
+        writer.add_summary(summary, result[tf.compat.v1.GraphKeys.GLOBAL_STEP])
+        writer.flush()
+
+
+class _Evaluation:
+    """The graph of an evaluation, and its session."""
+
+    def __init__(self, estimator: tf.estimator.Estimator, input_fn: InputFn):
+        self.input_fn = input_fn
+        self._graph = tf.Graph()
+        with self._graph.as_default():
+            step = tf.compat.v1.train.create_global_step()
+            iterator = tf.compat.v1.data.make_initializable_iterator(input_fn())
+            features, labels = iterator.get_next()
+            spec = estimator.model_fn(features, labels, tf.estimator.ModeKeys.EVAL, estimator.config)
+            metrics = {**spec.eval_metric_ops, "loss": tf.compat.v1.metrics.mean(spec.loss)}
+            self._values = {name: value for name, (value, _) in metrics.items()}
+            self._values[tf.compat.v1.GraphKeys.GLOBAL_STEP] = step
+            self._batch = tf.group(*(update for _, update in metrics.values()))
+            self._begin = tf.group(iterator.initializer, tf.compat.v1.local_variables_initializer())
+            self._initial = tf.compat.v1.global_variables_initializer()
+            self._saver = tf.compat.v1.train.Saver(sharded=True)
+        self._graph.finalize()
+        self._session = tf.compat.v1.Session(graph=self._graph, config=estimator.config.session_config)
+
+    def run(self, checkpoint: Optional[str]) -> Dict[str, np.generic]:
+        if checkpoint is None:
+            self._session.run(self._initial)
+        else:
+            with self._graph.as_default():  # else the saver takes it that nothing has a graph
+                self._saver.restore(self._session, checkpoint)
+        self._session.run(self._begin)
+        while True:
+            try:
+                self._session.run(self._batch)
+            except tf.errors.OutOfRangeError:
+                return self._session.run(self._values)
