@@ -4,10 +4,13 @@ Format (http://yann.lecun.com/exdb/mnist, "file formats"): a big-endian int32 ma
 each dimension, then the bytes of the array. Plain or gzipped, told apart by the content and not by the name.
 """
 
+import contextlib
+import errno
 import gzip
+import os
 import zlib
 from pathlib import Path
-from typing import Tuple
+from typing import Any, Iterator, Tuple, Union
 
 import numpy as np
 
@@ -15,7 +18,11 @@ from input_fns.errors import InputError
 
 IMAGES_MAGIC, LABELS_MAGIC = 0x803, 0x801  # unsigned bytes in three dimensions, in one
 IMAGES_HEADER, LABELS_HEADER = 16, 8  # bytes before the array
+MAGIC = {"images": IMAGES_MAGIC, "labels": LABELS_MAGIC}
+HEADER = {"images": IMAGES_HEADER, "labels": LABELS_HEADER}
 IMAGE_SHAPE = (28, 28)
+CHUNK = 1 << 20  # bytes read at a time: a file may be larger than memory
+ALIGNMENT = 64  # bytes; TensorFlow takes over an array that begins at a multiple of it, and copies any other
 FILE_NAMES = {  # (split, kind) -> name in the original distribution
     ("train", "images"): "train-images-idx3-ubyte",
     ("train", "labels"): "train-labels-idx1-ubyte",
@@ -49,33 +56,93 @@ def read_split(images_path: Path, labels_path: Path) -> Tuple[np.ndarray, np.nda
         Images, uint8 [n, 28, 28] in [0, 255], and labels, uint8 [n].
 
     Raises:
+        InputError: As `check_split`.
+    """
+    examples, _ = check_split(images_path, labels_path)
+    images = read(images_path, "images", examples * IMAGE_SHAPE[0] * IMAGE_SHAPE[1])
+    return images.reshape(examples, *IMAGE_SHAPE), read(labels_path, "labels", examples)
+
+
+def check_split(images_path: Path, labels_path: Path, checksum: int = 0) -> Tuple[int, int]:
+    """Checks both files of a split in constant memory.
+
+    Args:
+        images_path: The file of the images.
+        labels_path: The file of the labels.
+        checksum: CRC-32 of what came before.
+
+    Returns:
+        The number of examples, and the CRC-32 of what came before, the pixels and the labels.
+
+    Raises:
         InputError: A file is unreadable, cut short, of another format or shape, or the two hold different counts.
     """
-    images = _read(images_path, IMAGES_MAGIC, "images")
-    labels = _read(labels_path, LABELS_MAGIC, "labels")
-    if images.shape[1:] != IMAGE_SHAPE:
-        raise InputError(f"{images_path}: images are {images.shape[1]}x{images.shape[2]}, not 28x28")
-    if len(images) != len(labels):
-        raise InputError(f"{labels_path}: {len(labels)} labels for the {len(images)} images of {images_path.name}")
-    if not len(images):
+    shape, checksum = _check(images_path, "images", checksum)
+    (labels,), checksum = _check(labels_path, "labels", checksum)
+    if shape[1:] != IMAGE_SHAPE:
+        raise InputError(f"{images_path}: images are {shape[1]}x{shape[2]}, not 28x28")
+    if shape[0] != labels:
+        raise InputError(f"{labels_path}: {labels} labels for the {shape[0]} images of {images_path.name}")
+    if not labels:
         raise InputError(f"{images_path}: holds no images")
-    return images, labels
+    return labels, checksum
 
 
-def _read(path: Path, magic: int, kind: str) -> np.ndarray:
+def read(path: Union[str, Path], kind: str, size: int) -> np.ndarray:
+    """Returns the array of a file that has been checked, uint8 [size], read straight into its place: no second copy.
+
+    Raises:
+        OSError, EOFError, zlib.error: The file cannot be read, or holds less by now.
+    """
+    buffer = np.empty(size + ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT
+    array = buffer[start : start + size]
+    with _opened(Path(path)) as file:
+        file.seek(HEADER[kind])
+        for first in range(0, size, CHUNK):
+            part = memoryview(array)[first : first + CHUNK]
+            if file.readinto(part) != len(part):
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+    return array
+
+
+def checksum_of(path: Path) -> int:
+    """Returns the CRC-32 of a whole file, read in constant memory."""
+    checksum = 0
+    with open(path, "rb") as file:
+        for chunk in _chunks(file):
+            checksum = zlib.crc32(chunk, checksum)
+    return checksum
+
+
+def _check(path: Path, kind: str, checksum: int) -> Tuple[Tuple[int, ...], int]:
+    """Returns the shape in a file's header and the CRC-32 of its array, that of what came before included."""
     try:
-        data = gzip.decompress(path.read_bytes()) if is_gzipped(path) else path.read_bytes()
+        with _opened(path) as file:
+            header, found = file.read(HEADER[kind]), 0
+            for chunk in _chunks(file):
+                found, checksum = found + len(chunk), zlib.crc32(chunk, checksum)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    dimensions = magic & 0xFF
-    header = np.frombuffer(data[: 4 * (1 + dimensions)], ">i4") if len(data) >= 4 * (1 + dimensions) else None
-    if header is None or header[0] != magic:
-        raise InputError(f"{path}: is no IDX file of {kind} (its first bytes are not the magic number {magic})")
-    shape = tuple(int(size) for size in header[1:])
-    expected = 4 * (1 + dimensions) + int(np.prod(shape, dtype=np.int64))
-    if min(shape) < 0 or len(data) != expected:
-        raise InputError(f"{path}: has {len(data):,} bytes where its header promises {expected:,}")
-    return np.frombuffer(data, np.uint8, offset=4 * (1 + dimensions)).reshape(shape)
+    magic, *sizes = np.frombuffer(header[: len(header) // 4 * 4], ">i4").tolist() or [None]
+    if magic != MAGIC[kind] or len(header) < HEADER[kind]:
+        raise InputError(f"{path}: is no IDX file of {kind} (its first bytes are not the magic number {MAGIC[kind]})")
+    expected = int(np.prod(sizes, dtype=np.int64))
+    if min(sizes) < 0 or found != expected:
+        found, expected = found + HEADER[kind], expected + HEADER[kind]
+        raise InputError(f"{path}: has {found:,} bytes where its header promises {expected:,}")
+    return tuple(sizes), checksum
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Opens a file for reading, plain or gzipped."""
+    with gzip.open(path) if is_gzipped(path) else open(path, "rb") as file:
+        yield file
+
+
+def _chunks(file: Any) -> Iterator[bytes]:
+    return iter(lambda: file.read(CHUNK), b"")
 
 
 def to_bytes(array: np.ndarray) -> bytes:

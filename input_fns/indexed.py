@@ -1,9 +1,10 @@
 """Batch number s as a pure function of (seed, s): no shuffle buffer, no state, a full permutation every epoch.
 
-The split is read by one op from its file, so that the graph holds no data, and each batch is gathered from it.
+The split is read from its file when training begins, once and into its place, so that the graph holds no data and
+memory one copy of it. Each batch is gathered from it.
 """
 
-from typing import Tuple
+from typing import List
 
 import numpy as np
 import tensorflow as tf
@@ -71,22 +72,21 @@ def _whole(split: Split) -> tf.data.Dataset:
     """Returns a dataset of one element, the whole split: images uint8 [n, 28, 28, 1] and labels uint8 [n]."""
     assert split.images and split.labels, "a split that is only streamed has no arrays"
     paths = tf.data.Dataset.from_tensors((str(split.images), str(split.labels)))
-    gzipped = idx.is_gzipped(split.images), idx.is_gzipped(split.labels)
 
     @as_written
-    def read(images_path: tf.Tensor, labels_path: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
-        images = _array(images_path, idx.IMAGES_HEADER, gzipped[0])
-        labels = _array(labels_path, idx.LABELS_HEADER, gzipped[1])
-        return tf.reshape(images, [split.examples, *idx.IMAGE_SHAPE, 1]), tf.reshape(labels, [split.examples])
+    def read(images: tf.Tensor, labels: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+        shape = [split.examples, *idx.IMAGE_SHAPE, 1]
+        return _array(images, "images", shape), _array(labels, "labels", [split.examples])
 
     return paths.map(read)
 
 
-def _array(path: tf.Tensor, header: int, gzipped: bool) -> tf.Tensor:
-    data = tf.io.read_file(path)
-    if gzipped:
-        data = tf.io.decode_compressed(data, compression_type="GZIP")
-    return tf.io.decode_raw(tf.strings.substr(data, header, -1), tf.uint8)
+def _array(path: tf.Tensor, kind: str, shape: List[int]) -> tf.Tensor:
+    # TensorFlow's own ops need two or three times the memory: the file as a string, without its header, and decoded.
+    # TensorFlow takes over the array that Python fills, as it is.
+    size = int(np.prod(shape, dtype=np.int64))
+    data = tf.numpy_function(lambda path: idx.read(path.decode(), kind, size), [path], tf.uint8, stateful=False)
+    return tf.reshape(data, shape)
 
 
 def _features(images: tf.Tensor, labels: tf.Tensor):

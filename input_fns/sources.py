@@ -109,14 +109,14 @@ def _from_idx(dataset: str, folder: Path) -> Data:
     splits, digest, class_names = {}, 0, CLASS_NAMES.get(dataset)
     for name in ("train", "test"):
         images_path, labels_path = (idx.find_file(folder, name, kind) for kind in ("images", "labels"))
-        images, labels = idx.read_split(images_path, labels_path)
+        examples, digest = idx.check_split(images_path, labels_path, digest)
+        largest = int(idx.read(labels_path, "labels", examples).max())
         if class_names is None:  # not one of the known data sets: the training labels say how many classes there are
-            class_names = [str(label) for label in range(int(labels.max()) + 1)]
-        if labels.max() >= len(class_names):
-            largest = len(class_names) - 1
-            raise InputError(f"{labels_path}: holds the label {labels.max()}; {dataset} has the labels 0 to {largest}")
-        digest = zlib.crc32(labels.data, zlib.crc32(images.data, digest))
-        splits[name] = Split(name, len(images), images_path, labels_path)
+            class_names = [str(label) for label in range(largest + 1)]
+        if largest >= len(class_names):
+            last = len(class_names) - 1
+            raise InputError(f"{labels_path}: holds the label {largest}; {dataset} has the labels 0 to {last}")
+        splits[name] = Split(name, examples, images_path, labels_path)
     description = f"{dataset}: the IDX files of {folder}"
     return Data("idx", splits["train"], splits["test"], tuple(class_names or ()), description, f"{digest:08x}")
 

@@ -1,0 +1,55 @@
+"""Memory does not grow faster than the data: one copy of a split where all of it is needed, a constant else."""
+
+import gzip
+import tracemalloc
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import pytest
+
+from input_fns import idx
+
+EXAMPLES = 20_000
+SLACK = 4 << 20  # bytes, beside the array: chunks, gzip's window
+
+
+@pytest.fixture(params=["plain", "gzipped"])
+def split(request, tmp_path: Path) -> "tuple[Path, Path]":
+    images = np.random.default_rng(0).integers(0, 256, (EXAMPLES, 28, 28)).astype(np.uint8)
+    labels = (np.arange(EXAMPLES) % 10).astype(np.uint8)
+    pack = {"plain": bytes, "gzipped": lambda data: gzip.compress(data, 1)}[request.param]
+    (tmp_path / "images").write_bytes(pack(idx.to_bytes(images)))
+    (tmp_path / "labels").write_bytes(pack(idx.to_bytes(labels)))
+    return tmp_path / "images", tmp_path / "labels"
+
+
+def peak(work: Callable[[], object]) -> int:
+    """Returns the most bytes that Python and NumPy held at a time."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_checking_a_split_needs_constant_memory(split):
+    assert peak(lambda: idx.check_split(*split)) < SLACK
+    assert peak(lambda: idx.checksum_of(split[0])) < SLACK
+
+
+def test_reading_a_split_needs_one_copy_of_it(split):
+    assert EXAMPLES * 784 < peak(lambda: idx.read_split(*split)) < EXAMPLES * 785 + SLACK
+
+
+def test_a_split_begins_where_tensorflow_takes_it_over_without_a_copy(split):
+    array = idx.read(split[0], "images", EXAMPLES * 784)
+    assert array.ctypes.data % idx.ALIGNMENT == 0
+
+
+def test_a_file_that_was_cut_after_its_check_is_an_error(split):
+    data = split[0].read_bytes()
+    split[0].write_bytes(data[: len(data) // 2])
+    with pytest.raises((OSError, EOFError)):
+        idx.read(split[0], "images", EXAMPLES * 784)
