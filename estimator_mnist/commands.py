@@ -110,12 +110,13 @@ def tensorboard(words: List[str]) -> int:
 
 
 def benchmark(words: List[str]) -> int:
-    """Runs a benchmark by its name, throughput if none is given; further words are its own."""
+    """Becomes a benchmark by its name, throughput if none is given; further words are its own."""
     name, *rest = words if words and not words[0].startswith("-") else [BENCHMARKS[0], *words]
     if name not in BENCHMARKS:
         raise InputError(f"benchmark: there is no {name}; name one of {', '.join(BENCHMARKS)}")
     quiet_tensorflow()
-    return subprocess.call([sys.executable, "-m", f"benchmarks.{name}", *rest])
+    # Not as a child: at Ctrl-C it would be killed after a quarter of a second, and leave its large files behind.
+    os.execv(sys.executable, [sys.executable, "-m", f"benchmarks.{name}", *rest])
 
 
 def test(words: List[str]) -> int:
@@ -125,7 +126,7 @@ def test(words: List[str]) -> int:
 
 COMMANDS: Dict[str, Callable[[float], int]] = {"train": train, "evaluate": evaluate}
 PASSING_ON: Dict[str, Callable[[List[str]], int]] = {"benchmark": benchmark, "tensorboard": tensorboard, "test": test}
-BENCHMARKS = ("throughput", "faults")
+BENCHMARKS = ("throughput", "job", "growth", "faults")
 
 
 def quiet_tensorflow() -> None:

@@ -20,7 +20,7 @@ COMMANDS = {
     "train": "train and evaluate to the end, then show predictions (the default)",
     "evaluate": "loss and accuracy of the newest (or --checkpoint) checkpoint on the test split",
     "tensorboard": "TensorBoard on all runs, on this machine only; further words go to TensorBoard",
-    "benchmark": "a benchmark by its name: throughput (against the peers) or faults; --help tells its flags",
+    "benchmark": "a benchmark by its name: throughput, job (against the peers), growth, faults; --help tells its flags",
     "test": "the tests; further words go to pytest",
 }
 USAGE = "bash run.sh [command] [--flag value | --flag=value]"

@@ -6,21 +6,11 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from benchmarks.peers.task import DROPOUT, LEARNING_RATE, from_command_line, images_and_labels, measure
+from benchmarks.peers.keras_network import create
+from benchmarks.peers.task import LEARNING_RATE, from_command_line, images_and_labels, measure
 
 task = from_command_line()
-layers = tf.keras.layers
-if task.model == "dense":
-    body = [layers.Flatten(input_shape=(28, 28, 1))]
-else:
-    body = [
-        layers.Conv2D(64, 5, activation="relu", input_shape=(28, 28, 1)),
-        layers.MaxPool2D(),
-        layers.Conv2D(96, 3, activation="relu"),
-        layers.MaxPool2D(),
-        layers.Flatten(),
-    ]
-model = tf.keras.Sequential([*body, layers.Dense(128, "relu"), layers.Dropout(DROPOUT), layers.Dense(10)])
+model = create(task.model)
 steps_per_execution = {"plain": 1, "best": 50 if task.model == "dense" else 15}[task.variant.split("_")[0]]
 model.compile(
     tf.keras.optimizers.Adam(LEARNING_RATE),

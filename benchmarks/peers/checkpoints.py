@@ -1,0 +1,46 @@
+"""How long the writing of a checkpoint holds up training, by the saver of the main job.
+
+    python -m benchmarks.peers.checkpoints MODEL IDX_DIR CHECKPOINTS
+
+Prints one line of JSON: {"seconds": [of each checkpoint]}.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, List
+
+import tensorflow as tf
+
+from benchmarks.peers.task import SIZES
+from estimator_mnist import hooks, training
+from estimator_mnist.experiment import Experiment
+from estimator_mnist.stopping import Stopper
+from input_fns import Split, train_input_fn
+
+name, folder, checkpoints = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.FATAL)
+experiment = Experiment(model=name, batch_size=SIZES[name][0], train_steps=10 * checkpoints, evals=checkpoints)
+split = Split("train", 60_000, folder / "train-images-idx3-ubyte", folder / "train-labels-idx1-ubyte")
+seconds: List[float] = []
+
+
+class TimedSaver(hooks.EvaluationSaver):
+    def _save(self, session: Any, step: int) -> Any:
+        began = time.perf_counter()
+        stop = super()._save(session, step)
+        if step:
+            seconds.append(time.perf_counter() - began)
+        return stop
+
+
+with tempfile.TemporaryDirectory() as scratch:
+    estimator = training.create_estimator(experiment, Path(scratch))
+    saver = TimedSaver(Path(scratch), experiment.evaluation_steps, 0, Stopper())
+    estimator.train(
+        lambda: train_input_fn(split, experiment.batch_size, stops=experiment.evaluation_steps),
+        hooks=[saver],
+    )
+print(json.dumps({"seconds": seconds[:checkpoints]}), flush=True)  # Estimator saves once more at the end

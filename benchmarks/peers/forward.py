@@ -1,0 +1,37 @@
+"""A bare forward pass over the test split: this project's network in one session, without Estimator and tf.data.
+
+    python -m benchmarks.peers.forward MODEL IDX_DIR PASSES
+
+Prints one line of JSON: {"seconds": [of each pass after the first]}.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import tensorflow as tf
+
+from estimator_mnist import cores, networks, run_config
+from estimator_mnist.experiment import Experiment
+from input_fns import idx
+
+name, folder, passes = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+images, _ = idx.read_split(*(idx.find_file(folder, "test", kind) for kind in ("images", "labels")))
+experiment = Experiment(model=name)
+cores.limit_threads(experiment)
+
+with tf.Graph().as_default(), tf.compat.v1.Session(config=run_config.session_config(experiment)) as session:
+    batch = tf.compat.v1.placeholder(tf.uint8, [None, *idx.IMAGE_SHAPE, 1])
+    network = networks.create(experiment)
+    network.build(experiment.seed)
+    shards = cores.of_shards(experiment, batch)
+    classes = tf.argmax(tf.concat([network(networks.scaled(shard)) for shard in shards], axis=0), axis=1)
+    session.run(tf.compat.v1.global_variables_initializer())
+    seconds = []
+    for _ in range(1 + passes):
+        began = time.perf_counter()
+        for first in range(0, len(images), experiment.eval_batch_size):
+            session.run(classes, {batch: images[first : first + experiment.eval_batch_size, ..., None]})
+        seconds.append(time.perf_counter() - began)
+print(json.dumps({"seconds": seconds[1:]}), flush=True)

@@ -1,0 +1,83 @@
+"""Programs run and measured from outside: wall time and peak memory of a whole process, whatever it does."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+TIMEOUT_SECONDS = 900
+
+
+class Finished(NamedTuple):
+    started: float  # time.time()
+    seconds: float  # wall time from the start of the process to its end
+    peak_bytes: int  # most memory resident at a time
+    stdout: str
+
+
+def run(words: List[str]) -> Finished:
+    """Runs a program to its end, in the project's root.
+
+    Raises:
+        SystemExit: It failed, or took longer than TIMEOUT_SECONDS; with the end of what it said.
+    """
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        started, began = time.time(), time.perf_counter()
+        process = subprocess.Popen(words, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        timer = threading.Timer(TIMEOUT_SECONDS, process.kill)
+        timer.start()
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()  # what it writes, its caller is about to delete
+            raise
+        finally:
+            timer.cancel()
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            raise SystemExit(f"{' '.join(words)}: exit code {process.returncode}\n{err.read()[-2000:]}")
+        unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
+        return Finished(started, seconds, usage.ru_maxrss * unit, out.read())
+
+
+def module(name: str, *words: object) -> List[str]:
+    """Returns the words that run a module of this project in this environment."""
+    return [sys.executable, "-m", name, *map(str, words)]
+
+
+def say(text: str) -> None:
+    """Tells of progress, apart from the results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def spread(values: List[float], digits: int = 2) -> str:
+    return f"{min(values):,.{digits}f} to {max(values):,.{digits}f}"
+
+
+def pyplot() -> Any:
+    """Returns matplotlib's pyplot, drawing to files."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def update_json(path: Path, found: Dict[str, Any]) -> Dict[str, Any]:
+    """Puts the parts that were measured beside those of earlier calls, and returns all of them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    everything = {**(json.loads(path.read_text()) if path.exists() else {}), **found}
+    path.write_text(json.dumps(everything, indent=1) + "\n")
+    return everything

@@ -1,0 +1,72 @@
+"""The benchmarks of the whole job and of growth run, and write what they print. No figure decides a test."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT
+
+from benchmarks import growth, job, processes
+
+PNG = b"\x89PNG"
+
+
+def test_job_runs_both_sides_and_writes_what_it_prints(mnist, tmp_path, capsys):
+    words = ["--only", "whole", "--rounds", "1", "--epochs", "1", "--out", str(tmp_path)]
+    assert job.main(words) == 0
+    found = json.loads((tmp_path / "job.json").read_text())["whole"]
+    printed = capsys.readouterr().out
+    for name in (job.OURS, job.KERAS):
+        (seconds,), (accuracy,) = found["seconds"][name], found["test_accuracy"][name]
+        assert f"{seconds:.2f}" in printed and accuracy > 0.9
+    assert (tmp_path / "job.png").read_bytes()[:4] == PNG
+
+
+def test_job_measures_the_time_to_an_accuracy_and_keeps_earlier_parts(mnist, tmp_path, capsys):
+    (tmp_path / "job.json").write_text(json.dumps({"fixed": {"a cost": [1.0]}}))
+    recipe = "default --train_steps 20"
+    words = ["--only", "accuracy", "--seeds", "1", "--keras_seeds", "0", "--recipe", recipe, "--out", str(tmp_path)]
+    assert job.main(words) == 0
+    found = json.loads((tmp_path / "job.json").read_text())
+    assert found["fixed"] == {"a cost": [1.0]}
+    (seconds,), (evaluated,) = found["accuracy"]["seconds"][job.OURS], found["accuracy"]["to_last_evaluation"]
+    assert 0 < evaluated < seconds and f"{seconds:.2f}" in capsys.readouterr().out
+
+
+def test_growth_measures_runs_and_leaves_no_files(mnist, tmp_path, capsys):
+    words = ["--only", "examples", "--times", "1,2", "--steps", "20", "--folder", str(tmp_path)]
+    assert growth.main([*words, "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    rows = json.loads((tmp_path / "out" / "growth.json").read_text())["examples"]
+    assert [row["times MNIST"] for row in rows] == [1, 1, 2, 2]
+    assert [row["--input"] for row in rows] == ["indexed", "stream"] * 2
+    for row in rows:
+        assert row["steps"] == 20 and row["peak, MB"] > row["split, MB"] and f"{row['seconds']:.2f}" in printed
+    assert (tmp_path / "out" / "growth.png").read_bytes()[:4] == PNG
+    assert not list(tmp_path.glob("growth-*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_growth_deletes_its_files_when_it_is_stopped(mnist, tmp_path, number):
+    words = ["--only", "examples", "--times", "40", "--folder", tmp_path, "--out", tmp_path / "out"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(processes.module("benchmarks.growth", *words), env=env, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("growth-*/idx/*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert list(tmp_path.glob("growth-*/idx/*"))
+    process.send_signal(number)
+    assert b"Traceback" not in process.communicate(timeout=60)[1]
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
+    assert not list(tmp_path.glob("growth-*"))
+
+
+def test_a_process_is_measured_from_outside():
+    done = processes.run([sys.executable, "-c", "import time; x = bytes(200_000_000); time.sleep(0.3); print(len(x))"])
+    assert done.stdout == "200000000\n" and done.seconds > 0.3
+    small = processes.run([sys.executable, "-c", "pass"])
+    assert done.peak_bytes > 0.9 * 200_000_000 + small.peak_bytes / 2 and small.peak_bytes < 200_000_000
