@@ -4,7 +4,7 @@ The split is read from its file when training begins, once and into its place, s
 memory one copy of it. Each batch is gathered from it.
 """
 
-from typing import List
+from typing import List, Tuple
 
 import numpy as np
 import tensorflow as tf
