@@ -8,6 +8,7 @@ _NOTEBOOK = {"optimizer": "adam", "learning_rate": 0.001, "train_epochs": 10}
 # One cycle (arXiv 1708.07120): a rate too high for a constant one, reached slowly and left for zero, learns in a few
 # epochs what a constant one learns in ten.
 _ONE_CYCLE = {"optimizer": "adam", "learning_rate_schedule": "one_cycle"}
+_ONCE = {"evals": 1}  # at the end
 
 RECIPES: Dict[str, Dict[str, Dict[str, Any]]] = {
     "notebook": {
@@ -21,5 +22,24 @@ RECIPES: Dict[str, Dict[str, Dict[str, Any]]] = {
         "conv": {**_ONE_CYCLE, "batch_size": 128, "train_epochs": 4, "learning_rate": 0.003, "dropout_rate": 0.4},
         "conv_plain": {**_ONE_CYCLE, "batch_size": 128, "train_epochs": 3, "learning_rate": 0.001},
         "lenet5": {**_ONE_CYCLE, "batch_size": 64, "train_epochs": 8, "learning_rate": 0.003},
+    },
+    # As little as does. Chosen for conv on the last 10,000 training images, trained on the others, three seeds each:
+    # this 98.87%; with dropout of 0.1 and no label smoothing 98.72%; pooled, one epoch 98.74%; batches of 128, two
+    # epochs 98.62%,
+    # three 98.74%.
+    "fast": {
+        "dense": {**_ONE_CYCLE, **_ONCE, "batch_size": 64, "train_epochs": 3, "learning_rate": 0.003},
+        "conv": {
+            **_ONE_CYCLE,
+            **_ONCE,
+            "downsample": "stride",
+            "batch_size": 64,
+            "train_epochs": 2,
+            "learning_rate": 0.003,
+            "dropout_rate": 0.3,
+            "label_smoothing": 0.05,
+        },
+        "conv_plain": {**_ONE_CYCLE, **_ONCE, "batch_size": 128, "train_epochs": 1, "learning_rate": 0.001},
+        "lenet5": {**_ONE_CYCLE, **_ONCE, "batch_size": 64, "train_epochs": 3, "learning_rate": 0.003},
     },
 }
