@@ -182,7 +182,10 @@ def _draw(found: Dict[str, List[Row]], path: Path) -> None:
                 points = [(row[x], row[y]) for row in rows if str(row.get(curve, "dense")) == name]
                 plot.plot(*zip(*points), "o-", label=name)
             plot.set(xlabel=x, ylabel=y, title=part)
-            plot.set_ylim(bottom=0)
+            if y == "images/s":  # dense and conv are two orders of magnitude apart
+                plot.set_yscale("log")
+            elif rows:
+                plot.set_ylim(0, 1.1 * max(row[y] for row in rows))
             plot.grid(alpha=0.3)
             if part == "batch":
                 plot.set_xscale("log", base=2)
