@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 900
 class Finished(NamedTuple):
     started: float  # time.time()
     seconds: float  # wall time from the start of the process to its end
-    peak_bytes: int  # most memory resident at a time
+    peak_bytes: int  # most memory resident at a time; at least what the measuring process held when it started it
     stdout: str
 
 

@@ -100,7 +100,7 @@ def read(path: Union[str, Path], kind: str, size: int) -> np.ndarray:
     with _opened(Path(path)) as file:
         file.seek(HEADER[kind])
         for first in range(0, size, CHUNK):
-            part = memoryview(array)[first : first + CHUNK]
+            part = array[first : first + CHUNK].data
             if file.readinto(part) != len(part):
                 raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
     return array

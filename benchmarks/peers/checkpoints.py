@@ -15,7 +15,8 @@ from typing import Any, List
 import tensorflow as tf
 
 from benchmarks.peers.task import SIZES
-from estimator_mnist import hooks, training
+from estimator_mnist import estimator as estimators
+from estimator_mnist import hooks
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.stopping import Stopper
 from input_fns import Split, train_input_fn
@@ -37,7 +38,7 @@ class TimedSaver(hooks.EvaluationSaver):
 
 
 with tempfile.TemporaryDirectory() as scratch:
-    estimator = training.create_estimator(experiment, Path(scratch))
+    estimator = estimators.create(experiment, Path(scratch))
     saver = TimedSaver(Path(scratch), experiment.evaluation_steps, 0, Stopper())
     estimator.train(
         lambda: train_input_fn(split, experiment.batch_size, stops=experiment.evaluation_steps),

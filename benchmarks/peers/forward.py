@@ -17,7 +17,7 @@ from estimator_mnist.experiment import Experiment
 from input_fns import idx
 
 name, folder, passes = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-images, _ = idx.read_split(*(idx.find_file(folder, "test", kind) for kind in ("images", "labels")))
+images = idx.read_split(*(idx.find_file(folder, "test", kind) for kind in ("images", "labels")))[0]
 experiment = Experiment(model=name)
 cores.limit_threads(experiment)
 
