@@ -170,3 +170,20 @@ class EvaluationLog(tf.estimator.Exporter):
             step = int(eval_result["global_step"])
             raise RunError(NOT_FINITE.format(what="test", loss=eval_result["loss"], step=step))
         self._show(eval_result)
+
+
+class Trace(tf.estimator.ProfilerHook):
+    """Traces the second session call, for the first one warms up, for chrome://tracing."""
+
+    def __init__(self, folder: Path):
+        with tf.Graph().as_default():  # its writer is made in graph mode only
+            super().__init__(save_steps=1, output_dir=str(folder))
+        self._traced = False
+
+    def before_run(self, run_context):
+        return None if self._traced else super().before_run(run_context)
+
+    def after_run(self, run_context, run_values):
+        if not self._traced:
+            super().after_run(run_context, run_values)
+            self._traced = self._request_summary

@@ -12,7 +12,7 @@ from estimator_mnist import checkpoints, events, networks, plots, results, run_c
 from estimator_mnist import estimator as estimators
 from estimator_mnist.estimator import InputFn
 from estimator_mnist.experiment import Experiment
-from estimator_mnist.hooks import EvaluationLog, EvaluationSaver, TrainingLog
+from estimator_mnist.hooks import EvaluationLog, EvaluationSaver, Trace, TrainingLog
 from estimator_mnist.model_fn import EPOCH_LOSS
 from estimator_mnist.stopping import Stopped, Stopper
 
@@ -131,8 +131,8 @@ def _train_and_evaluate(
 ) -> None:
     model_dir = Path(estimator.model_dir)
     hooks = [log, EvaluationSaver(model_dir, experiment.evaluation_steps, start, stopper)]
-    if experiment.profile:  # the second session call, for the first one warms up
-        hooks.append(tf.estimator.ProfilerHook(save_steps=experiment.total_steps, output_dir=str(model_dir / PROFILE)))
+    if experiment.profile:
+        hooks.append(Trace(model_dir / PROFILE))
     train_spec = tf.estimator.TrainSpec(
         input_fn=lambda: input_fns.train_input_fn(
             data.train,

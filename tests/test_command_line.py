@@ -211,3 +211,12 @@ def test_tensorboard_without_runs_is_one_line(tmp_path):
     env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("error: --logdir") and done.stderr.count("\n") == 1
+
+
+def test_profile_writes_a_trace_of_one_session_call(cli, tmp_path):
+    done = cli("--source", "sample", "--model", "dense", "--train_steps", "120", "--profile", "--model_dir", "run")
+    assert done.returncode == 0, done.stderr
+    (trace,) = (tmp_path / "run" / "profile").glob("timeline-*.json")
+    names = {event.get("args", {}).get("name", "") for event in json.loads(trace.read_text())["traceEvents"]}
+    assert any("ResourceApplyAdam" in name for name in names)
+    assert f"profile/{trace.name}" in done.stdout
