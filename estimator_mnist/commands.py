@@ -45,7 +45,8 @@ def _train(started: float, stopper: Stopper) -> int:
         else:
             outcome = _train_to_the_end(experiment, data, model_dir, started, stopper)
     terminal.show_results(outcome)
-    terminal.say(f"\nResults: {model_dir / results.FILE_NAME}   Pictures: {model_dir / 'plots'}")
+    terminal.say(f"\nReport: {model_dir / 'report.html'}")
+    terminal.say(f"Results: {model_dir / results.FILE_NAME}   Pictures: {model_dir / 'plots'}")
     for trace in sorted(model_dir.glob("profile/timeline-*.json")):
         terminal.say(f"Trace: {trace} (open it in chrome://tracing)")
     terminal.say(f"TensorBoard: bash run.sh tensorboard --logdir {model_dir}")
@@ -59,8 +60,7 @@ def _train_to_the_end(
     from estimator_mnist import errors, training
 
     try:
-        outcome = training.run(experiment, data, model_dir, started, stopper)
-        predictions, labels = training.first_predictions(experiment, data, model_dir)
+        outcome, ending = training.run(experiment, data, model_dir, started, stopper)
     except (InputError, errors.RunError):
         raise
     except Exception as error:
@@ -68,7 +68,7 @@ def _train_to_the_end(
         if told is None:
             raise
         raise told from error
-    terminal.show_predictions(predictions, labels, experiment.class_names)
+    terminal.show_predictions(ending.classified, experiment.class_names)
     return outcome
 
 
@@ -78,13 +78,7 @@ def evaluate(started: float) -> int:
     stored = model_dirs.stored_experiment(model_dir)
     experiment = flags.override(stored)
     checkpoint = flags.checkpoint(model_dir)
-    quiet_tensorflow()
-    say = functools.partial(print, file=sys.stderr)  # standard output is for the result, JSON perhaps
-    data = input_fns.find(
-        stored.dataset, stored.source, experiment.data_dir, experiment.idx_dir, stored.input == "stream", say
-    )
-    if data.digest != stored.data_digest:
-        raise InputError(f"--model_dir {model_dir}: was trained on other data than {data.description}")
+    data = _data_of(experiment, model_dir)
     configure_tensorflow(experiment)
     from estimator_mnist import evaluation
 
@@ -94,6 +88,51 @@ def evaluate(started: float) -> int:
     else:
         evaluation.show(result, experiment)
     return 0
+
+
+def report(started: float) -> int:
+    """Makes the report, the pictures and TensorBoard's view of the test split again, for a finished run."""
+    model_dir = flags.model_dir()
+    stored = model_dirs.stored_experiment(model_dir)
+    experiment = flags.override(stored)
+    outcome = results.read(model_dir)
+    if outcome is None:
+        raise InputError(f"--model_dir {model_dir}: this run is not finished; train it to its end first")
+    with model_dirs.opened_for(stored, model_dir, clean=False):
+        data = _data_of(experiment, model_dir)
+        configure_tensorflow(experiment)
+        from estimator_mnist import errors, training
+
+        try:
+            path = training.report_again(experiment, data, model_dir, outcome)
+        except (InputError, errors.RunError):
+            raise
+        except Exception as error:
+            told = errors.in_one_line(error, model_dir, data)
+            raise told or error from error
+    terminal.say(f"Report: {path}   Pictures: {model_dir / 'plots'}")
+    return 0
+
+
+def _data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
+    """Returns the data that a model_dir's run was trained on.
+
+    Raises:
+        InputError: It is not there, or is other data.
+    """
+    quiet_tensorflow()
+    say = functools.partial(print, file=sys.stderr)  # standard output is for the result, JSON perhaps
+    data = input_fns.find(
+        experiment.dataset,
+        experiment.source,
+        experiment.data_dir,
+        experiment.idx_dir,
+        experiment.input == "stream",
+        say,
+    )
+    if data.digest != experiment.data_digest:
+        raise InputError(f"--model_dir {model_dir}: was trained on other data than {data.description}")
+    return data
 
 
 def tensorboard(words: List[str]) -> int:
@@ -124,7 +163,7 @@ def test(words: List[str]) -> int:
     return subprocess.call([sys.executable, "-m", "pytest", *words], cwd=ROOT)
 
 
-COMMANDS: Dict[str, Callable[[float], int]] = {"train": train, "evaluate": evaluate}
+COMMANDS: Dict[str, Callable[[float], int]] = {"train": train, "evaluate": evaluate, "report": report}
 PASSING_ON: Dict[str, Callable[[List[str]], int]] = {"benchmark": benchmark, "tensorboard": tensorboard, "test": test}
 BENCHMARKS = ("throughput", "job", "growth", "faults")
 

@@ -19,6 +19,7 @@ FLAGS = flags.FLAGS
 COMMANDS = {
     "train": "train and evaluate to the end, then show predictions (the default)",
     "evaluate": "loss and accuracy of the newest (or --checkpoint) checkpoint on the test split",
+    "report": "report.html and the pictures of a finished run, again",
     "tensorboard": "TensorBoard on all runs, on this machine only; further words go to TensorBoard",
     "benchmark": "a benchmark by its name: throughput, job (against the peers), growth, faults; --help tells its flags",
     "test": "the tests; further words go to pytest",

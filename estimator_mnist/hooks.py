@@ -72,7 +72,8 @@ class TrainingLog(tf.estimator.SessionRunHook):
             self.steady.add(values, seconds)
         scalars = {**self._interval.means(), "learning_rate": float(values["learning_rate"])}
         self._show(step, scalars)
-        if step - self._logged_step >= self._every:
+        # At steps that do not hang on where the process was started: a run that was killed has the same points.
+        if step // self._every > self._logged_step // self._every:
             summary = tf.compat.v1.Summary()
             for tag, value in scalars.items():
                 summary.value.add(tag=tag, simple_value=value)

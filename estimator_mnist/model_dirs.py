@@ -25,6 +25,8 @@ LEFT_BY_A_RUN = (
     "export",
     "plots",
     "profile",
+    "projector",
+    "projector_config.pbtxt",
     "report.html",
 )
 

@@ -171,7 +171,17 @@ class Network:
         noise: Optional[Dict[str, tf.Tensor]] = None,
         values: Optional[Dict[Tuple[str, str], Parts]] = None,
     ) -> tf.Tensor:
-        """Computes logits.
+        """Computes logits, float32 [batch, classes]; arguments as of `outputs`."""
+        (logits,) = self.outputs(images, noise, values)[-1]
+        return logits
+
+    def outputs(
+        self,
+        images: tf.Tensor,
+        noise: Optional[Dict[str, tf.Tensor]] = None,
+        values: Optional[Dict[Tuple[str, str], Parts]] = None,
+    ) -> List[Parts]:
+        """Computes all layers.
 
         Args:
             images: float32 [batch, 28, 28, 1] or [batch, 28, 28] in [0, 1].
@@ -180,13 +190,13 @@ class Network:
             values: The parts of each parameter, where the caller has read them already.
 
         Returns:
-            float32 [batch, classes].
+            The output of each layer in its parts, float32 [batch, ...]; the last are the logits, in one part.
         """
         values = values or {key: list(parameter.parts) for key, parameter in self.variables.items()}
-        x = [tf.reshape(images, [-1, *IMAGE_SHAPE])]
+        x, outputs = [tf.reshape(images, [-1, *IMAGE_SHAPE])], []
         for layer in self.layers:
             weights = {name: value for (owner, name), value in values.items() if owner == layer.name}
             with tf.name_scope(layer.name):
                 x = layer(x, weights, (noise or {}).get(layer.name))
-        (logits,) = x
-        return logits
+            outputs.append(x)
+        return outputs

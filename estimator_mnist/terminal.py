@@ -6,8 +6,11 @@ from typing import Any, Dict, List, Optional, Sequence
 from tabulate import tabulate
 from tqdm import tqdm
 
+from estimator_mnist.analysis import Classified
 from estimator_mnist.experiment import Experiment
 from input_fns import Data
+
+SHOWN_PREDICTIONS = 6
 
 
 def say(line: str) -> None:
@@ -105,10 +108,11 @@ def show_results(results: Dict[str, Any]) -> None:
     say(f"\nTraining took {seconds:.1f} s from the first epoch to the last ({len(train_loss)}), at {speed}.")
 
 
-def show_predictions(predictions: Sequence[Dict[str, Any]], labels: Sequence[int], class_names: Sequence[str]) -> None:
-    """Prints logits and softmax in percent of some test images, a row an image and kind, a column a class."""
+def show_predictions(classified: Classified, class_names: Sequence[str]) -> None:
+    """Prints logits and softmax in percent of the first test images, a row an image and kind, a column a class."""
     rows: List[List[str]] = []
-    for index, (values, label) in enumerate(zip(predictions, labels)):
-        rows.append([str(index), class_names[label], "logits", *(f"{value:.1f}" for value in values["logits"])])
-        rows.append(["", "", "softmax %", *(f"{100 * value:.2f}" for value in values["probabilities"])])
+    for index, label in enumerate(classified.labels[:SHOWN_PREDICTIONS]):
+        logits, probabilities = classified.logits[index], classified.probabilities[index]
+        rows.append([str(index), class_names[label], "logits", *(f"{value:.1f}" for value in logits)])
+        rows.append(["", "", "softmax %", *(f"{100 * value:.2f}" for value in probabilities)])
     say("\n" + table(rows, ["test image", "label", "", *class_names]))

@@ -3,28 +3,30 @@
 import statistics
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Tuple
 
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import checkpoints, events, networks, plots, results, run_config, terminal
+from estimator_mnist import checkpoints, ending, events, networks, report, results, terminal
 from estimator_mnist import estimator as estimators
+from estimator_mnist.ending import Ending
 from estimator_mnist.estimator import InputFn
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.histograms import Histograms
 from estimator_mnist.hooks import EvaluationLog, EvaluationSaver, Trace, TrainingLog
 from estimator_mnist.model_fn import EPOCH_LOSS
 from estimator_mnist.stopping import Stopped, Stopper
+from input_fns import InputError
 
 TEST = "test"  # the name of the evaluations: Estimator writes them to eval_test
 PROFILE = "profile"  # folder in the model_dir for --profile
-SHOWN_PREDICTIONS = 6
 
 
 def run(
     experiment: Experiment, data: input_fns.Data, model_dir: Path, started: float, stopper: Stopper
-) -> Dict[str, Any]:
-    """Trains to the end from wherever the model_dir stands, evaluates, and leaves results.json and plots.
+) -> Tuple[Dict[str, Any], Ending]:
+    """Trains to the end from wherever the model_dir stands, evaluates, and leaves plots, report and results.json.
 
     Args:
         experiment: What to run.
@@ -34,7 +36,7 @@ def run(
         stopper: Answers signals.
 
     Returns:
-        The content of results.json.
+        The content of results.json, and the test split as the trained network classifies it.
 
     Raises:
         InputError: No checkpoint is whole.
@@ -70,7 +72,6 @@ def run(
 
     epoch_loss = estimator.get_variable_value(EPOCH_LOSS).tolist()
     training, tests = events.scalars(model_dir), evaluations(model_dir)
-    seconds["total"] = time.time() - started
     outcome = results.collect(
         experiment,
         network.parameters,
@@ -81,9 +82,31 @@ def run(
         seconds,
         tf.__version__,
     )
-    plots.write_training_loss(outcome["train_loss"], training, tests, model_dir, experiment.steps_per_epoch)
-    results.write(outcome, model_dir)
-    return outcome
+    shown = ending.show(experiment, data, outcome["train_loss"], training, tests, model_dir)
+    outcome["seconds"]["total"] = time.time() - started
+    report.write(experiment, outcome, shown, model_dir)
+    results.write(outcome, model_dir)  # last: where it is, all the rest is
+    return outcome, shown
+
+
+def report_again(experiment: Experiment, data: input_fns.Data, model_dir: Path, outcome: Dict[str, Any]) -> Path:
+    """Makes anew what `run` leaves of a finished run beside results.json, and returns the report's path.
+
+    Args:
+        experiment: The finished experiment.
+        data: Its data.
+        model_dir: Where it lives.
+        outcome: The content of results.json.
+
+    Raises:
+        InputError: The last checkpoint is not there, or is damaged.
+    """
+    wrong = checkpoints.damage(checkpoints.prefix(model_dir, experiment.total_steps))
+    if wrong:
+        raise InputError(f"--model_dir {model_dir}: the last checkpoint of the run cannot be read ({wrong})")
+    training, tests = events.scalars(model_dir), evaluations(model_dir)
+    shown = ending.show(experiment, data, outcome["train_loss"], training, tests, model_dir)
+    return report.write(experiment, outcome, shown, model_dir)
 
 
 def _go_on_from(experiment: Experiment, model_dir: Path) -> int:
@@ -145,6 +168,7 @@ def _train_and_evaluate(
         ),
         max_steps=experiment.total_steps,
         hooks=hooks,
+        saving_listeners=[Histograms(experiment, data.train, model_dir)],
     )
     eval_spec = tf.estimator.EvalSpec(
         input_fn=test_input,
@@ -164,17 +188,3 @@ def evaluations(model_dir: Path) -> Dict[int, Dict[str, float]]:
         for step, value in values.items():
             found.setdefault(step, {})[tag] = value
     return {step: result for step, result in found.items() if {"loss", "accuracy"} <= set(result)}
-
-
-def first_predictions(
-    experiment: Experiment, data: input_fns.Data, model_dir: Path
-) -> Tuple[List[Dict[str, Any]], List[int]]:
-    """Returns what the trained network says of the first test images, and their labels."""
-    estimator = estimators.create(experiment, model_dir)
-
-    def input_fn() -> tf.data.Dataset:
-        return input_fns.predict_input_fn(data.test, experiment.eval_batch_size, SHOWN_PREDICTIONS)
-
-    with tf.Graph().as_default(), tf.compat.v1.Session(config=run_config.session_config(experiment)) as session:
-        labels = session.run(tf.compat.v1.data.make_one_shot_iterator(input_fn()).get_next())[1].tolist()
-    return list(estimator.predict(input_fn)), labels

@@ -1,0 +1,63 @@
+"""What is made of a run that has come to its end: pictures, and what TensorBoard shows of the test split."""
+
+from pathlib import Path
+from typing import Dict, List, NamedTuple
+
+import numpy as np
+
+import input_fns
+from estimator_mnist import analysis, checkpoints, classify, plots, projector, summaries
+from estimator_mnist.analysis import Classified, Mistake
+from estimator_mnist.events import Scalars
+from estimator_mnist.experiment import Experiment
+
+SHOWN_MISTAKES = 24
+
+
+class Ending(NamedTuple):
+    """The test split as the trained network classifies it, and the pictures of it."""
+
+    classified: Classified
+    matrix: np.ndarray  # the confusion matrix
+    mistakes: List[Mistake]  # made with the highest probability
+    curves: Dict[str, str]  # "loss", "accuracy" -> SVG element
+    filters: bytes  # of the first layer, a PNG file
+
+
+def show(
+    experiment: Experiment,
+    data: input_fns.Data,
+    train_loss: List[float],
+    training: Scalars,
+    tests: Dict[int, Dict[str, float]],
+    model_dir: Path,
+) -> Ending:
+    """Classifies the test split with the last checkpoint, and writes plots/*.png and TensorBoard's part.
+
+    Args:
+        experiment: The finished experiment.
+        data: Its data.
+        train_loss: Mean training loss of each epoch.
+        training: The scalars of its training.
+        tests: {step: {"loss", "accuracy", ...}} on the test split.
+        model_dir: Where it lives.
+    """
+    names, checkpoint = experiment.class_names, checkpoints.prefix(model_dir, experiment.total_steps)
+    classified = classify.test_split(experiment, data, checkpoint)
+    matrix = analysis.confusion_matrix(classified)
+    mistakes = analysis.most_confident_mistakes(classified, SHOWN_MISTAKES)
+
+    with plots.style():
+        loss = plots.training_curves("loss", train_loss, training, tests, experiment.steps_per_epoch)
+        accuracy = plots.training_curves("accuracy", [], training, tests, experiment.steps_per_epoch)
+        curves = {"training_loss": plots.png(loss), "training_accuracy": plots.png(accuracy)}
+        of_test = {
+            "confusion_matrix": plots.png(plots.confusion_matrix(matrix, names)),
+            "mistakes": plots.png(plots.mistakes(classified, mistakes, names)),
+            "filters": plots.png(plots.filters(classified.filters)),
+        }
+        elements = {"loss": plots.svg(loss, "loss"), "accuracy": plots.svg(accuracy, "accuracy")}
+    plots.write({**curves, **of_test}, model_dir)
+    projector.write(classified, names, model_dir)
+    summaries.write(experiment, classified, of_test, Path(f"{checkpoint}.index").stat().st_mtime, model_dir)
+    return Ending(classified, matrix, mistakes, elements, of_test["filters"])

@@ -1,0 +1,76 @@
+"""Histograms of weights and gradients for TensorBoard, at every evaluation.
+
+They are computed beside the training, in a graph without variables that is fed the weights: nothing here can change
+what is learned. Of each array a fixed, even choice of values is counted, so that large networks cost no more.
+"""
+
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.histogram import summary as histogram
+
+import input_fns
+from estimator_mnist import networks, run_config
+from estimator_mnist.experiment import Experiment
+
+EXAMPLES = 500  # of the training split, its first: what the gradients are taken on
+VALUES = 20_000  # counted of an array
+BUCKETS = 40
+
+
+class Histograms(tf.estimator.CheckpointSaverListener):
+    """Writes "weights/<name>" and "gradients/<name>" after each save that an evaluation follows, the first included."""
+
+    def __init__(self, experiment: Experiment, train: input_fns.Split, model_dir: Path):
+        self._steps = frozenset([0, *experiment.evaluation_steps])
+        self._gradients = _Gradients(experiment, train)
+        self._model_dir = model_dir
+        self._variables: Dict[str, tf.Variable] = {}
+
+    def begin(self) -> None:  # in the graph of the training
+        self._variables = {variable.op.name: variable for variable in tf.compat.v1.trainable_variables()}
+
+    def after_save(self, session: tf.compat.v1.Session, global_step_value: int) -> None:
+        if global_step_value not in self._steps:
+            return  # a signal saved it: an unbroken run has nothing here
+        weights = session.run(self._variables)
+        gradients = self._gradients(weights)
+        writer = tf.compat.v1.summary.FileWriterCache.get(str(self._model_dir))
+        for kind, arrays in (("weights", weights), ("gradients", gradients)):
+            for name, array in arrays.items():
+                values = array.ravel()[:: -(-array.size // VALUES)]
+                writer.add_summary(histogram.pb(f"{kind}/{name}", values, BUCKETS), global_step_value)
+
+
+class _Gradients:
+    """The gradients of the mean loss on some training examples, as a function of the weights."""
+
+    def __init__(self, experiment: Experiment, train: input_fns.Split):
+        with tf.Graph().as_default() as graph:
+            network = networks.create(experiment)
+            self._weights = {
+                name: tf.compat.v1.placeholder(tf.float32, shape) for name, shape in network.weight_shapes().items()
+            }
+            for name, weight in self._weights.items():
+                layer, _, kind = name.rpartition("/")
+                network.variables[layer, kind] = weight
+            batches = input_fns.predict_input_fn(train, EXAMPLES, EXAMPLES)
+            self._next = tf.compat.v1.data.make_one_shot_iterator(batches).get_next()
+            self._images = tf.compat.v1.placeholder(tf.float32, [None, *networks.IMAGE_SHAPE])
+            self._labels = tf.compat.v1.placeholder(tf.int32, [None])
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(self._labels, network(self._images))
+            weights = list(self._weights.values())
+            self._gradients = dict(zip(self._weights, tf.gradients(tf.reduce_mean(losses), weights)))
+        self._session = tf.compat.v1.Session(graph=graph, config=run_config.session_config(experiment))
+        self._examples: List[Any] = []
+
+    def __call__(self, weights: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        """Returns the gradient to each weight, by its name, without dropout."""
+        if not self._examples:
+            features, labels = self._session.run(self._next)
+            self._examples = [features["image"], labels]
+        feed = {self._weights[name]: value for name, value in weights.items()}
+        feed.update(zip((self._images, self._labels), self._examples))
+        return self._session.run(self._gradients, feed)

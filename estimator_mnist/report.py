@@ -1,0 +1,90 @@
+"""report.html: a finished run on one page that needs nothing beside it."""
+
+import base64
+import dataclasses
+import shlex
+from pathlib import Path
+from typing import Any, Dict, List
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from PIL import Image
+
+from estimator_mnist import analysis, networks, plots
+from estimator_mnist.ending import Ending
+from estimator_mnist.experiment import DATA, Experiment, replace_file
+from estimator_mnist.recipes import RECIPES
+from estimator_mnist.terminal import percent
+
+FILE_NAME = "report.html"
+TEMPLATES = Path(__file__).parent / "templates"
+# What a flag sets to something other than the experiment's value, or sets alone.
+NOT_SET_BY_NAME = DATA | {"model", "dataset", "source", "recipe", "input"}
+
+
+def write(experiment: Experiment, results: Dict[str, Any], ending: Ending, model_dir: Path) -> Path:
+    """Writes model_dir/report.html, whole or not at all, and returns its path.
+
+    Args:
+        experiment: The finished experiment.
+        results: The content of its results.json.
+        ending: What was made of its test split.
+        model_dir: Where it lives; its name is the page's title.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    environment.filters["data_uri"] = _data_uri
+    wrong = ending.matrix - np.diag(np.diag(ending.matrix))
+    page = environment.get_template(FILE_NAME).render(
+        name=model_dir.absolute().name,
+        experiment=experiment,
+        results=results,
+        mistakes_made=ending.classified.mistakes,
+        # Made by matplotlib from numbers and our own words: the only thing here that is not escaped.
+        curves={name: Markup(svg) for name, svg in ending.curves.items()},
+        matrix=ending.matrix.tolist(),
+        most_mistakes=max(1, int(wrong.max())),
+        figures=analysis.class_figures(ending.matrix, experiment.class_names),
+        mistakes=[
+            (mistake, plots.png(Image.fromarray(255 - ending.classified.images[mistake.position])))
+            for mistake in ending.mistakes
+        ],
+        filters=ending.filters,
+        filter_shape=ending.classified.filters.shape,
+        network=networks.create(experiment).table(),
+        settings=_settings(experiment),
+        command=command(experiment),
+    )
+    replace_file(model_dir / FILE_NAME, page)
+    return model_dir / FILE_NAME
+
+
+def command(experiment: Experiment) -> str:
+    """Returns the command that makes the same experiment again, in a folder of its own."""
+    words = ["--model", experiment.model]
+    usual = {"dataset": "mnist", "source": "tfds", "recipe": "default", "input": "indexed"}
+    words += [f"--{name}={getattr(experiment, name)}" for name in usual if getattr(experiment, name) != usual[name]]
+    defaults = {field.name: field.default for field in dataclasses.fields(Experiment)}
+    defaults.update(RECIPES[experiment.recipe][experiment.model])
+    for name, value in dataclasses.asdict(experiment).items():
+        if name not in NOT_SET_BY_NAME and value != defaults[name]:
+            words.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
+    return shlex.join(["bash", "run.sh", *words, "--model_dir", "runs/again"])
+
+
+def _settings(experiment: Experiment) -> List[Any]:
+    """Returns (flag, value as text) of every setting, and of the data as it was found."""
+    values = dataclasses.asdict(experiment)
+    values["class_names"] = ", ".join(experiment.class_names)
+    return [(name, "not set" if value is None else str(value)) for name, value in values.items()]
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
