@@ -32,6 +32,10 @@ class Histograms(tf.estimator.CheckpointSaverListener):
     def begin(self) -> None:  # in the graph of the training
         self._variables = {variable.op.name: variable for variable in tf.compat.v1.trainable_variables()}
 
+    def before_save(self, session: tf.compat.v1.Session, global_step_value: int) -> None:
+        # On disk before the checkpoint is: nobody would write again what a kill takes of the steps up to it.
+        tf.compat.v1.summary.FileWriterCache.get(str(self._model_dir)).flush()
+
     def after_save(self, session: tf.compat.v1.Session, global_step_value: int) -> None:
         if global_step_value not in self._steps:
             return  # a signal saved it: an unbroken run has nothing here
@@ -41,7 +45,9 @@ class Histograms(tf.estimator.CheckpointSaverListener):
         for kind, arrays in (("weights", weights), ("gradients", gradients)):
             for name, array in arrays.items():
                 values = array.ravel()[:: -(-array.size // VALUES)]
-                writer.add_summary(histogram.pb(f"{kind}/{name}", values, BUCKETS), global_step_value)
+                summary = histogram.pb(name, values, BUCKETS, display_name=f"{kind}/{name}")
+                summary.value[0].tag = f"{kind}/{name}"  # without the word that TensorBoard adds
+                writer.add_summary(summary, global_step_value)
 
 
 class _Gradients:

@@ -43,7 +43,7 @@ class TrainingLog(tf.estimator.SessionRunHook):
         self._logged_step = int(session.run(tf.compat.v1.train.get_global_step()))
         # Tells TensorBoard to forget what a killed process wrote for later steps.
         start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
-        self._writer.add_session_log(start, self._logged_step)
+        self._writer.add_session_log(start, self._logged_step + 1)
 
     def before_run(self, run_context):
         self._began = time.perf_counter()

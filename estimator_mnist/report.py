@@ -38,6 +38,7 @@ def write(experiment: Experiment, results: Dict[str, Any], ending: Ending, model
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters["percent"] = percent
     environment.filters["data_uri"] = _data_uri
@@ -75,15 +76,19 @@ def command(experiment: Experiment) -> str:
     defaults.update(RECIPES[experiment.recipe][experiment.model])
     for name, value in dataclasses.asdict(experiment).items():
         if name not in NOT_SET_BY_NAME and value != defaults[name]:
-            words.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
+            words.append(f"--{name}={_text(value)}")
     return shlex.join(["bash", "run.sh", *words, "--model_dir", "runs/again"])
 
 
 def _settings(experiment: Experiment) -> List[Any]:
     """Returns (flag, value as text) of every setting, and of the data as it was found."""
     values = dataclasses.asdict(experiment)
-    values["class_names"] = ", ".join(experiment.class_names)
-    return [(name, "not set" if value is None else str(value)) for name, value in values.items()]
+    values["class_names"] = ", ".join(values.pop("class_names"))  # the longest comes last
+    return [(name, "not set" if value is None else _text(value)) for name, value in values.items()]
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _data_uri(png: bytes) -> str:

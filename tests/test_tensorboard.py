@@ -1,0 +1,180 @@
+"""TensorBoard in a browser: every tab is opened, and shows what the runs wrote for it. Nothing leaves the machine."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+from conftest import ROOT
+from test_faults import end, start
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+from playwright.sync_api import Browser, Page, expect  # noqa: E402
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser: chromium (Debian: apt-get install chromium)")
+RUNS = {
+    "digits-dense": ["--model", "dense", "--train_steps", "126", "--evals", "3"],
+    "digits-lenet5": ["--model", "lenet5", "--train_steps", "40", "--evals", "2"],
+}
+PATIENCE = 30_000  # milliseconds, for machines much slower than ours
+EVENT_BYTES = 20_000_000  # what a default run may leave for TensorBoard
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("tensorboard") / "runs"
+    folder.mkdir()
+    for name, flags in RUNS.items():
+        code, _, err = end(start(folder / name, "--source", "sample", *flags))
+        assert code == 0, err
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(runs: Path, tmp_path_factory) -> Iterator[str]:
+    """Where TensorBoard answers: a free port of the loopback interface."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "estimator_mnist", "tensorboard", "--logdir", str(runs), "--port", str(port)]
+    log = tmp_path_factory.mktemp("log") / "tensorboard.txt"
+    with open(log, "w") as output:
+        process = subprocess.Popen(words, cwd=ROOT, env=os.environ, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        else:
+            pytest.fail(log.read_text())
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with playwright.sync_playwright() as player:
+        # Chromium refuses its sandbox to root, whom CI often is. It sees nothing here but our own pages.
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        opened = player.chromium.launch(executable_path=BROWSER, args=arguments)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    opened, asked = browser.new_page(viewport={"width": 1500, "height": 1400}), []
+    opened.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    opened.on("request", lambda request: asked.append(request.url))
+    yield opened
+    opened.close()
+    assert asked and all(url.startswith((address, "data:", "blob:")) for url in asked)
+
+
+def test_scalars_of_all_runs(page: Page, address: str):
+    page.goto(f"{address}/#scalars&tagFilter=%5E(loss%7Caccuracy%7Clearning_rate%7Cimages_per_second)%24")
+    for run in RUNS:
+        expect(page.get_by_text(run, exact=True).first).to_be_visible()
+        expect(page.get_by_text(f"{run}/eval_test", exact=True).first).to_be_visible()
+    found = page.locator("tf-category-paginated-view").first
+    expect(found.locator("tf-scalar-card")).to_have_count(4)
+    lines = found.locator("tf-scalar-card", has_text="loss").locator("vz-line-chart2 svg path")
+    expect(lines.first).to_be_attached()
+    drawn = [re.findall(r"[ML]", line.get_attribute("d") or "") for line in lines.all()]
+    assert sum(len(points) >= 2 for points in drawn) >= 4, "training and test of both runs"
+
+
+def test_images_are_there_and_whole(page: Page, address: str):
+    page.goto(f"{address}/#images&tagFilter=.")
+    found = page.locator("tf-category-paginated-view").first
+    images = found.locator("tf-image-loader img")
+    expect(images).to_have_count(3 * len(RUNS))
+    for name in ("confusion_matrix", "mistakes", "filters"):
+        expect(found.locator("tf-image-loader", has_text=name)).to_have_count(len(RUNS))
+    for image in images.all():
+        image.scroll_into_view_if_needed()
+        page.wait_for_function("image => image.complete && image.naturalWidth > 100", arg=image.element_handle())
+
+
+def test_a_pr_curve_for_each_class(page: Page, address: str):
+    page.goto(f"{address}/#pr_curves")
+    expect(page.locator("tf-pr-curve-card")).to_have_count(10)
+    for digit in (0, 9):
+        card = page.locator("tf-pr-curve-card", has_text=f"pr_curve/{digit}")
+        expect(card.locator("vz-line-chart2 path").first).to_be_attached()
+        for run in RUNS:
+            expect(card.get_by_text(f"{run}/eval_test").first).to_be_attached()
+
+
+def test_histograms_of_weights_and_gradients(page: Page, address: str):
+    page.goto(f"{address}/#histograms&tagFilter=.")
+    for tag in ("gradients/dense1/kernel", "weights/dense1/kernel", "gradients/c1/kernel", "weights/logits/bias"):
+        card = page.locator("tf-histogram-loader", has_text=tag).first
+        card.scroll_into_view_if_needed()
+        expect(card.locator("vz-histogram-timeseries svg path").first).to_be_attached()
+
+
+def test_hyperparameters_of_all_runs_in_one_table(page: Page, address: str):
+    page.goto(f"{address}/#hparams")
+    table = page.locator("tf-hparams-table-view")
+    for text in (*RUNS, "dropout_rate", "test accuracy"):
+        expect(table.get_by_text(text, exact=True).first).to_be_visible()
+    for name in ("learning_rate", "optimizer", "seed", "model"):
+        expect(page.locator("tf-hparams-query-pane").get_by_text(name, exact=True).first).to_be_attached()
+
+
+def test_custom_scalars_put_training_and_test_in_one_chart(page: Page, address: str):
+    page.goto(f"{address}/#custom_scalars")
+    for title, lines in (("loss", 4), ("accuracy", 4)):
+        card = page.locator("tf-custom-scalar-multi-line-chart-card").filter(has=page.get_by_text(title, exact=True))
+        expect(card.get_by_text(f"Matches ({lines})")).to_be_visible()
+    expect(page.get_by_text("test accuracy of each class")).to_be_visible()
+
+
+def test_the_projector_shows_the_test_split(page: Page, address: str):
+    page.goto(f"{address}/#projector")
+    projector = page.frame_locator("iframe")
+    expect(projector.get_by_text("Points: 1000").first).to_be_visible()
+    expect(projector.get_by_text("Dimension: 128").first).to_be_visible()
+    expect(projector.get_by_text("last hidden layer, test split").first).to_be_visible()
+
+
+def test_the_report_opens_from_disk_in_light_in_dark_and_narrow(browser: Browser, runs: Path):
+    def shade(page: Page) -> int:
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(int(part) for part in re.findall(r"\d+", colour)[:3])
+
+    shades = []
+    for scheme, width in (("light", 1100), ("dark", 1100), ("light", 390)):
+        opened, asked = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme), []
+        opened.on("request", lambda request, asked=asked: asked.append(request.url))
+        opened.goto((runs / "digits-dense" / "report.html").as_uri())
+        assert len([url for url in asked if not url.startswith("data:")]) == 1
+        assert opened.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)")
+        assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+        shades.append(shade(opened))
+        if scheme == "dark":
+            opened.emulate_media(media="print", color_scheme="dark")
+            assert shade(opened) == 3 * 255, "printed on white"
+        opened.close()
+    assert shades[0] == shades[2] == 3 * 255 and shades[1] < 150
+
+
+def test_what_a_run_leaves_for_tensorboard_stays_small(runs: Path):
+    """The parts that do not grow with the data here, and those that do by what they would be for 10,000 images."""
+    for name in RUNS:
+        files = [*(runs / name).glob("events*"), *(runs / name / "eval_test").iterdir()]
+        projector = sum(path.stat().st_size for path in (runs / name / "projector").iterdir())
+        assert sum(path.stat().st_size for path in files) + 10 * projector < EVENT_BYTES
