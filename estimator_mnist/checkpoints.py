@@ -16,7 +16,7 @@ from input_fns.errors import reason
 
 UNFINISHED = (
     *("model.ckpt-*_temp", "model.ckpt-*.tmp*", "graph.pbtxt.tmp*", "checkpoint.tmp*", "*.json.new-*"),
-    *("report.html.new-*", "projector_config.pbtxt.new-*", "plots/*.new-*"),
+    *("report.html.new-*", "plots/*.new-*", "projector_config.pbtxt.new-*", "eval_test/*.new-*"),
     *("events.out.unfinished.*", "eval_test/events.out.unfinished.*"),
 )
 PATTERN = re.compile(r"model\.ckpt-(\d+)\.(?:index|data-00000-of-00001)")

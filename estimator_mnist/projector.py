@@ -11,6 +11,7 @@ from tensorboard.plugins.projector import projector_config_pb2
 
 from estimator_mnist.analysis import Classified, montage
 from estimator_mnist.experiment import replace_file
+from estimator_mnist.summaries import TEST_RUN
 
 CONFIG = "projector_config.pbtxt"  # where the projector looks for it, in the folder of a run
 FOLDER = "projector"
@@ -26,8 +27,12 @@ def write(classified: Classified, names: Sequence[str], model_dir: Path) -> None
         names: Of the classes.
         model_dir: Where TensorBoard looks.
     """
-    folder, config_path = model_dir / FOLDER, model_dir / CONFIG
-    config_path.unlink(missing_ok=True)  # written last, when all that it names is there
+    folder = model_dir / FOLDER
+    # In both folders that TensorBoard takes for a run: it opens the projector on any of them, and shows the weights of
+    # the checkpoint where it finds nothing else.
+    configs = {model_dir / CONFIG: FOLDER, model_dir / TEST_RUN / CONFIG: f"../{FOLDER}"}
+    for path in configs:
+        path.unlink(missing_ok=True)  # written last, when all that it names is there
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     hidden = np.ascontiguousarray(classified.hidden[:EXAMPLES], "<f4")
@@ -37,16 +42,18 @@ def write(classified: Classified, names: Sequence[str], model_dir: Path) -> None
     Image.fromarray(sprite).save(folder / "sprite.png", compress_level=1)
     (folder / "labels.tsv").write_text(_labels(classified, [" ".join(name.split()) for name in names]))
 
-    config = projector_config_pb2.ProjectorConfig()
-    embedding = config.embeddings.add(
-        tensor_name="last hidden layer, test split",
-        tensor_path=f"{FOLDER}/hidden.bytes",
-        tensor_shape=hidden.shape,
-        metadata_path=f"{FOLDER}/labels.tsv",
-    )
-    embedding.sprite.image_path = f"{FOLDER}/sprite.png"
-    embedding.sprite.single_image_dim.extend([28, 28])
-    replace_file(config_path, text_format.MessageToString(config))
+    for path, where in configs.items():
+        config = projector_config_pb2.ProjectorConfig()
+        embedding = config.embeddings.add(
+            tensor_name="last hidden layer, test split",
+            tensor_path=f"{where}/hidden.bytes",
+            tensor_shape=hidden.shape,
+            metadata_path=f"{where}/labels.tsv",
+        )
+        embedding.sprite.image_path = f"{where}/sprite.png"
+        embedding.sprite.single_image_dim.extend([28, 28])
+        path.parent.mkdir(exist_ok=True)
+        replace_file(path, text_format.MessageToString(config))
 
 
 def _labels(classified: Classified, names: Sequence[str]) -> str:
