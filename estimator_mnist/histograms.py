@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorboard.plugins.histogram import summary as histogram
 
 import input_fns
-from estimator_mnist import networks, run_config
+from estimator_mnist import checkpoints, networks, run_config
 from estimator_mnist.experiment import Experiment
 
 EXAMPLES = 500  # of the training split, its first: what the gradients are taken on
@@ -27,10 +27,6 @@ class Histograms(tf.estimator.CheckpointSaverListener):
         self._steps = frozenset([0, *experiment.evaluation_steps])
         self._gradients = _Gradients(experiment, train)
         self._model_dir = model_dir
-        self._variables: Dict[str, tf.Variable] = {}
-
-    def begin(self) -> None:  # in the graph of the training
-        self._variables = {variable.op.name: variable for variable in tf.compat.v1.trainable_variables()}
 
     def before_save(self, session: tf.compat.v1.Session, global_step_value: int) -> None:
         # On disk before the checkpoint is: nobody would write again what a kill takes of the steps up to it.
@@ -39,7 +35,9 @@ class Histograms(tf.estimator.CheckpointSaverListener):
     def after_save(self, session: tf.compat.v1.Session, global_step_value: int) -> None:
         if global_step_value not in self._steps:
             return  # a signal saved it: an unbroken run has nothing here
-        weights = session.run(self._variables)
+        # The session may hold a weight in parts; in the checkpoint it is whole.
+        saved = tf.train.load_checkpoint(checkpoints.prefix(self._model_dir, global_step_value))
+        weights = {name: saved.get_tensor(name) for name in self._gradients.weights}
         gradients = self._gradients(weights)
         writer = tf.compat.v1.summary.FileWriterCache.get(str(self._model_dir))
         for kind, arrays in (("weights", weights), ("gradients", gradients)):
@@ -56,19 +54,18 @@ class _Gradients:
     def __init__(self, experiment: Experiment, train: input_fns.Split):
         with tf.Graph().as_default() as graph:
             network = networks.create(experiment)
-            self._weights = {
+            self.weights = {
                 name: tf.compat.v1.placeholder(tf.float32, shape) for name, shape in network.weight_shapes().items()
             }
-            for name, weight in self._weights.items():
-                layer, _, kind = name.rpartition("/")
-                network.variables[layer, kind] = weight
+            values = {tuple(name.split("/")): [weight] for name, weight in self.weights.items()}
             batches = input_fns.predict_input_fn(train, EXAMPLES, EXAMPLES)
             self._next = tf.compat.v1.data.make_one_shot_iterator(batches).get_next()
-            self._images = tf.compat.v1.placeholder(tf.float32, [None, *networks.IMAGE_SHAPE])
+            self._images = tf.compat.v1.placeholder(tf.uint8, [None, *networks.IMAGE_SHAPE])
             self._labels = tf.compat.v1.placeholder(tf.int32, [None])
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(self._labels, network(self._images))
-            weights = list(self._weights.values())
-            self._gradients = dict(zip(self._weights, tf.gradients(tf.reduce_mean(losses), weights)))
+            logits = network(networks.scaled(self._images), values=values)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(self._labels, logits)
+            weights = list(self.weights.values())
+            self._gradients = dict(zip(self.weights, tf.gradients(tf.reduce_mean(losses), weights)))
         self._session = tf.compat.v1.Session(graph=graph, config=run_config.session_config(experiment))
         self._examples: List[Any] = []
 
@@ -77,6 +74,6 @@ class _Gradients:
         if not self._examples:
             features, labels = self._session.run(self._next)
             self._examples = [features["image"], labels]
-        feed = {self._weights[name]: value for name, value in weights.items()}
+        feed = {self.weights[name]: value for name, value in weights.items()}
         feed.update(zip((self._images, self._labels), self._examples))
         return self._session.run(self._gradients, feed)
