@@ -13,13 +13,14 @@ import os
 import statistics
 import subprocess
 import sys
-import venv
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
 from tabulate import tabulate
 
 import input_fns
+from estimator_mnist import environments
+from estimator_mnist.errors import RunError
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT_SECONDS = 300
@@ -114,16 +115,11 @@ def _python(environment: str) -> Optional[str]:
     if not environment:
         return sys.executable
     requirements, folder = HERE / f"requirements-{environment}.txt", HERE / f".venv-{environment}"
-    python, mark = folder / "bin" / "python", folder / "installed.txt"
-    if not mark.exists() or mark.read_text() != requirements.read_text():
-        print(f"Making {folder} from {requirements.name} (once)", file=sys.stderr, flush=True)
-        venv.create(folder, with_pip=True, clear=True)
-        install = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "-r", str(requirements)]
-        if subprocess.call(install):
-            print(f"{requirements.name} could not be installed: its peers are left out", file=sys.stderr)
-            return None
-        mark.write_text(requirements.read_text())
-    return str(python)
+    try:
+        return environments.python_of(requirements, folder, lambda line: print(line, file=sys.stderr, flush=True))
+    except RunError as error:
+        print(f"{error}: its peers are left out", file=sys.stderr)
+        return None
 
 
 def _table(model: str, figures: Dict[str, List[float]]) -> str:

@@ -3,6 +3,7 @@
 Estimator restores whatever the file `checkpoint` names, and fails in the middle of a session if that is damaged.
 """
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -18,7 +19,9 @@ UNFINISHED = (
     *("model.ckpt-*_temp", "model.ckpt-*.tmp*", "graph.pbtxt.tmp*", "checkpoint.tmp*", "*.json.new-*"),
     *("report.html.new-*", "plots/*.new-*", "projector_config.pbtxt.new-*", "eval_test/*.new-*"),
     *("events.out.unfinished.*", "eval_test/events.out.unfinished.*"),
+    *("best/*.new", "export/new-*", "export/*/temp-*"),
 )
+KEPT = "best"  # the folder in the model_dir for the checkpoint of the best evaluation
 PATTERN = re.compile(r"model\.ckpt-(\d+)\.(?:index|data-00000-of-00001)")
 
 
@@ -80,11 +83,7 @@ def choose(model_dir: Path) -> Tuple[int, Dict[int, str]]:
     A damaged checkpoint stays until the run comes to its step again. Deleted is only what a killed process was still
     writing under a name of its own.
     """
-    for path in [path for pattern in UNFINISHED for path in model_dir.glob(pattern)]:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    remove_unfinished(model_dir)
     step, skipped = newest_whole(model_dir)
     kept = [f"model.ckpt-{other}" for other in reversed(steps(model_dir)) if other <= step]
     if kept:
@@ -93,3 +92,54 @@ def choose(model_dir: Path) -> Tuple[int, Dict[int, str]]:
     else:
         (model_dir / "checkpoint").unlink(missing_ok=True)  # it could only name what is not there
     return step, skipped
+
+
+def remove_unfinished(model_dir: Path) -> None:
+    """Deletes what a killed process was still writing."""
+    for path in [path for pattern in UNFINISHED for path in model_dir.glob(pattern)]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def keep(model_dir: Path, step: int, anew: Optional[int] = None) -> None:
+    """Keeps the checkpoint of a step in the folder KEPT, in place of the one there, if it is there to be kept.
+
+    It costs no room as long as the model_dir holds the checkpoint too: the files are links to the same content.
+
+    Args:
+        model_dir: The model_dir.
+        step: Of the checkpoint.
+        anew: A step that has just been saved: what is kept of it is replaced.
+    """
+    folder = model_dir / KEPT
+    # The data before the index, which makes a checkpoint of it. The third file, .meta, is of no use to Estimator.
+    files = [path for path in sorted(model_dir.glob(f"model.ckpt-{step}.*")) if PATTERN.fullmatch(path.name)]
+    if not files or (step != anew and step in steps(folder)):
+        return
+    folder.mkdir(exist_ok=True)
+    for path in files:
+        new = folder / f"{path.name}.new"
+        new.unlink(missing_ok=True)
+        try:
+            os.link(path, new)
+        except OSError:  # not on every file system
+            shutil.copy2(path, new)
+        new.replace(folder / path.name)
+    for path in folder.glob("model.ckpt-*"):
+        if path.stem != f"model.ckpt-{step}":
+            path.unlink()
+
+
+def forget_kept_after(model_dir: Path, step: int) -> None:
+    """Deletes what is kept of a later step than this one: it will come again."""
+    for later in steps(model_dir / KEPT):
+        for path in (model_dir / KEPT).glob(f"model.ckpt-{later}.*") if later > step else ():
+            path.unlink()
+
+
+def find(model_dir: Path, step: int) -> Optional[str]:
+    """Returns the prefix of a step's whole checkpoint, kept or in the model_dir; None if there is none."""
+    prefixes = [prefix(folder, step) for folder in (model_dir / KEPT, model_dir)]
+    return next((found for found in prefixes if damage(found) is None), None)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import input_fns
 from estimator_mnist import flags, model_dirs, results, terminal
@@ -47,6 +47,9 @@ def _train(started: float, stopper: Stopper) -> int:
     terminal.show_results(outcome)
     terminal.say(f"\nReport: {model_dir / 'report.html'}")
     terminal.say(f"Results: {model_dir / results.FILE_NAME}   Pictures: {model_dir / 'plots'}")
+    terminal.say(
+        f"SavedModels: {model_dir / 'export' / 'final'} and, of the best evaluation, {model_dir / 'export' / 'best'}"
+    )
     for trace in sorted(model_dir.glob("profile/timeline-*.json")):
         terminal.say(f"Trace: {trace} (open it in chrome://tracing)")
     terminal.say(f"TensorBoard: bash run.sh tensorboard --logdir {model_dir}")
@@ -74,11 +77,7 @@ def _train_to_the_end(
 
 def evaluate(started: float) -> int:
     """Evaluates a checkpoint on the whole test split."""
-    model_dir = flags.model_dir()
-    stored = model_dirs.stored_experiment(model_dir)
-    experiment = flags.override(stored)
-    checkpoint = flags.checkpoint(model_dir)
-    data = _data_of(experiment, model_dir)
+    experiment, data, model_dir, checkpoint = _trained()
     configure_tensorflow(experiment)
     from estimator_mnist import evaluation
 
@@ -88,6 +87,33 @@ def evaluate(started: float) -> int:
     else:
         evaluation.show(result, experiment)
     return 0
+
+
+def export(started: float) -> int:
+    """Writes a checkpoint in other formats, each checked."""
+    formats = flags.formats()
+    experiment, data, model_dir, checkpoint = _trained()
+    with model_dirs.in_use(model_dir):
+        configure_tensorflow(experiment)
+        from estimator_mnist import export as exporting
+
+        rows, failures = exporting.export(experiment, data, model_dir, checkpoint, formats)
+    if FLAGS.json:
+        print(json.dumps([row._asdict() for row in rows]))
+    else:
+        exporting.show(rows)
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _trained() -> Tuple[Experiment, input_fns.Data, Path, Optional[str]]:
+    """Returns the experiment of the model_dir that the flags name, its data, the model_dir, and --checkpoint's path."""
+    model_dir = flags.model_dir()
+    stored = model_dirs.stored_experiment(model_dir)
+    experiment = flags.override(stored)
+    checkpoint = flags.checkpoint(model_dir)
+    return experiment, _data_of(experiment, model_dir), model_dir, checkpoint
 
 
 def report(started: float) -> int:
@@ -163,7 +189,12 @@ def test(words: List[str]) -> int:
     return subprocess.call([sys.executable, "-m", "pytest", *words], cwd=ROOT)
 
 
-COMMANDS: Dict[str, Callable[[float], int]] = {"train": train, "evaluate": evaluate, "report": report}
+COMMANDS: Dict[str, Callable[[float], int]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "export": export,
+    "report": report,
+}
 PASSING_ON: Dict[str, Callable[[List[str]], int]] = {"benchmark": benchmark, "tensorboard": tensorboard, "test": test}
 BENCHMARKS = ("throughput", "job", "growth", "faults")
 

@@ -28,6 +28,21 @@ def evaluate(
     Raises:
         InputError: There is no checkpoint, or the one named is damaged or another network's.
     """
+    checkpoint = checked(experiment, model_dir, checkpoint)
+    # Estimator writes each evaluation as an event beside the model: here beside a folder that is thrown away.
+    with tempfile.TemporaryDirectory() as scratch:
+        estimator = estimators.create(experiment, Path(scratch))
+        result = estimator.evaluate(
+            lambda: input_fns.eval_input_fn(data.test, experiment.eval_batch_size), checkpoint_path=checkpoint
+        )
+    return {name: value.item() for name, value in result.items()}
+
+
+def checked(experiment: Experiment, model_dir: Path, checkpoint: Optional[str]) -> str:
+    """Returns the path prefix of a checkpoint that is whole and of the experiment's network.
+
+    Args and raises: as `evaluate`.
+    """
     if checkpoint is None:
         step, skipped = checkpoints.newest_whole(model_dir)
         for damaged, wrong in skipped.items():
@@ -39,13 +54,7 @@ def evaluate(
         unfit = checkpoints.damage(checkpoint) or _difference(experiment, checkpoint)
         if unfit:
             raise InputError(f"--checkpoint {checkpoint}: cannot be evaluated ({unfit}); name another one")
-    # Estimator writes each evaluation as an event beside the model: here beside a folder that is thrown away.
-    with tempfile.TemporaryDirectory() as scratch:
-        estimator = estimators.create(experiment, Path(scratch))
-        result = estimator.evaluate(
-            lambda: input_fns.eval_input_fn(data.test, experiment.eval_batch_size), checkpoint_path=checkpoint
-        )
-    return {name: value.item() for name, value in result.items()}
+    return checkpoint
 
 
 def _difference(experiment: Experiment, checkpoint: str) -> Optional[str]:

@@ -19,11 +19,13 @@ FLAGS = flags.FLAGS
 COMMANDS = {
     "train": "train and evaluate to the end, then show predictions (the default)",
     "evaluate": "loss and accuracy of the newest (or --checkpoint) checkpoint on the test split",
+    "export": "the newest (or --checkpoint) checkpoint in the --formats of other runtimes, each checked",
     "report": "report.html and the pictures of a finished run, again",
     "tensorboard": "TensorBoard on all runs, on this machine only; further words go to TensorBoard",
     "benchmark": "a benchmark by its name: throughput, job (against the peers), growth, faults; --help tells its flags",
     "test": "the tests; further words go to pytest",
 }
+FORMATS = ("saved_model", "tflite", "tflite_int8", "onnx", "keras")
 USAGE = "bash run.sh [command] [--flag value | --flag=value]"
 
 # Experiment and data.
@@ -61,8 +63,9 @@ flags.DEFINE_boolean("xla", None, "Compile with XLA (false).")
 flags.DEFINE_boolean("mixed_precision", None, "Let TensorFlow lower the precision where it is safe (false).")
 flags.DEFINE_boolean("profile", None, "Write a trace of one session call, for chrome://tracing (false).")
 # Output.
-flags.DEFINE_boolean("json", False, "evaluate: print JSON.")
-flags.DEFINE_string("checkpoint", None, "evaluate: a checkpoint's path, or its step.")
+flags.DEFINE_boolean("json", False, "evaluate, export: print JSON.")
+flags.DEFINE_string("checkpoint", None, "evaluate, export: a checkpoint's path, its step, or best.")
+flags.DEFINE_list("formats", list(FORMATS[:-1]), f"export: of {', '.join(FORMATS)}; keras needs the network once.")
 
 
 def parse(argv: List[str]) -> str:
@@ -172,6 +175,19 @@ def verbose() -> bool:
     return bool(FLAGS.is_parsed() and FLAGS["verbosity"].present and FLAGS.verbosity >= 0)
 
 
+def formats() -> List[str]:
+    """Returns --formats, each once.
+
+    Raises:
+        InputError: There is no such format, or none is named.
+    """
+    unknown = [name for name in FLAGS.formats if name not in FORMATS]
+    if unknown or not FLAGS.formats:
+        wrong = ", ".join(unknown) or "nothing"
+        raise InputError(f"--formats: {wrong} is no format; name some of {', '.join(FORMATS)}")
+    return list(dict.fromkeys(FLAGS.formats))
+
+
 def checkpoint(folder: Path) -> Optional[str]:
     """Returns --checkpoint as a path prefix, or None where it is not given.
 
@@ -181,6 +197,11 @@ def checkpoint(folder: Path) -> Optional[str]:
     if FLAGS.checkpoint is None:
         return None
     named = FLAGS.checkpoint
+    if named == "best":
+        kept = [str(path) for path in sorted((folder / "best").glob("model.ckpt-*.index"))]
+        if not kept:
+            raise InputError(f"--checkpoint best: {folder} has none yet; the first evaluation of a run makes it")
+        named = kept[-1]
     prefix = str(folder / f"model.ckpt-{named}") if named.isdigit() else str(Path(named).expanduser())
     prefix = prefix[: -len(".index")] if prefix.endswith(".index") else prefix
     if not Path(prefix + ".index").is_file():

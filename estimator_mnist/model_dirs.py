@@ -22,6 +22,7 @@ LEFT_BY_A_RUN = (
     "model.ckpt-*",
     "events.out.tfevents.*",
     "eval_test",
+    "best",
     "export",
     "plots",
     "profile",
@@ -64,6 +65,21 @@ def opened_for(experiment: Experiment, model_dir: Path, clean: bool) -> Iterator
                 experiment.write(model_dir)
         except OSError as error:
             raise InputError(f"--model_dir {model_dir}: cannot be used ({error.strerror or error})") from error
+        yield
+
+
+@contextlib.contextmanager
+def in_use(model_dir: Path) -> Iterator[None]:
+    """A context in which a model_dir is no other process's.
+
+    Raises:
+        InputError: It is another's, or cannot be written.
+    """
+    try:
+        lock = _lock(model_dir)
+    except OSError as error:
+        raise InputError(f"--model_dir {model_dir}: cannot be used ({error.strerror or error})") from error
+    with lock:
         yield
 
 

@@ -46,8 +46,19 @@ def model_fn(
     if mode == tf.estimator.ModeKeys.EVAL:
         logits = tf.concat([network(scaled(shard)) for shard in cores.of_shards(experiment, images)], axis=0)
         return _eval_spec(experiment, logits, labels)
-    logits = network(scaled(images))
-    return tf.estimator.EstimatorSpec(mode, predictions=predictions(logits))
+    return _predict_spec(network(scaled(images)))
+
+
+def _predict_spec(logits: tf.Tensor) -> tf.estimator.EstimatorSpec:
+    predicted = predictions(logits)
+    # Not a ClassificationOutput: its signature would take serialized tf.Examples and no images.
+    classified = tf.estimator.export.PredictOutput({name: predicted[name] for name in ("classes", "probabilities")})
+    outputs = {
+        tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: classified,
+        "classify": classified,
+        "predict": tf.estimator.export.PredictOutput(predicted),
+    }
+    return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.PREDICT, predictions=predicted, export_outputs=outputs)
 
 
 def predictions(logits: tf.Tensor) -> Dict[str, tf.Tensor]:

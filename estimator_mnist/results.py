@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from estimator_mnist.experiment import Experiment, replace_file
 
@@ -29,7 +29,7 @@ def collect(
         seconds: Of the process that finished the run: "to_first_step", "training", "evaluation", "export", "total".
         tensorflow: Its version.
     """
-    best = max(evaluations, key=lambda step: (evaluations[step]["accuracy"], -step))  # the earliest of equals
+    best = best_step(evaluations)
     return {
         "model": experiment.model,
         "dataset": experiment.dataset,
@@ -49,6 +49,16 @@ def collect(
         "images_per_second": images_per_second,
         "seconds": seconds,
     }
+
+
+def best_step(evaluations: Mapping[int, Mapping[str, float]]) -> int:
+    """Returns the step of the best evaluation; of equals the earliest one."""
+    return max(sorted(evaluations), key=lambda step: rank(evaluations[step]))
+
+
+def rank(evaluation: Mapping[str, float]) -> Tuple[float, float]:
+    """Returns what makes an evaluation better, the larger the better: accuracy, then a lower loss."""
+    return float(evaluation["accuracy"]), -float(evaluation["loss"])
 
 
 def _test_figures(evaluation: Dict[str, float]) -> Dict[str, float]:

@@ -1,7 +1,9 @@
 """What a run shows on the terminal: a progress bar where there is one, plain lines elsewhere."""
 
+import contextlib
+import os
 import sys
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 from tabulate import tabulate
 from tqdm import tqdm
@@ -17,6 +19,26 @@ def say(line: str) -> None:
     """Prints a line, above the progress bar if one is shown."""
     tqdm.write(line, file=sys.stdout)
     sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """A context in which nothing reaches the terminal, not even what C++ writes past Python's streams."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = {stream: os.dup(stream) for stream in (1, 2)}
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for stream in kept:
+            os.dup2(nowhere, stream)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for stream, before in kept.items():
+            os.dup2(before, stream)
+            os.close(before)
+        os.close(nowhere)
 
 
 def table(rows: Sequence[Sequence[Any]], headers: Sequence[str] = ()) -> str:

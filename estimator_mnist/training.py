@@ -3,12 +3,12 @@
 import statistics
 import time
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import checkpoints, ending, events, networks, report, results, terminal
+from estimator_mnist import checkpoints, ending, events, exporters, networks, report, results, terminal
 from estimator_mnist import estimator as estimators
 from estimator_mnist.ending import Ending
 from estimator_mnist.estimator import InputFn
@@ -59,19 +59,24 @@ def run(
         _evaluate_what_was_missed(estimator, experiment, test_input, start, progress)
         seconds["evaluation"] = time.perf_counter() - began
         log = TrainingLog(model_dir, experiment.steps_per_epoch, progress.trained)
-        if start < experiment.total_steps:
-            began = time.perf_counter()
-            stopper.deferring = True
-            _train_and_evaluate(estimator, experiment, data, test_input, start, log, progress, stopper)
-            stopper.deferring = False
-            seconds["training"] = log.total.seconds
-            seconds["evaluation"] += time.perf_counter() - began - log.total.seconds
-            seconds["to_first_step"] = (log.first_step_at or started) - started
-    if stopper.requested:
-        raise Stopped(stopper.requested, checkpoints.newest_whole(model_dir)[0])
+        with exporters.of_run(experiment, model_dir, start, evaluations(model_dir)) as exports:
+            if start < experiment.total_steps:
+                began = time.perf_counter()
+                stopper.deferring = True
+                watching = [EvaluationLog(progress.evaluated), *exports]
+                _train_and_evaluate(estimator, experiment, data, test_input, start, log, watching, stopper)
+                stopper.deferring = False
+                seconds["training"] = log.total.seconds
+                exporting = sum(exporter.seconds for exporter in exports)
+                seconds["evaluation"] += time.perf_counter() - began - log.total.seconds - exporting
+                seconds["to_first_step"] = (log.first_step_at or started) - started
+            if stopper.requested:
+                raise Stopped(stopper.requested, checkpoints.newest_whole(model_dir)[0])
+            tests = evaluations(model_dir)
+            seconds["export"] = exporters.finish(exports, estimator, tests[experiment.total_steps])
 
     epoch_loss = estimator.get_variable_value(EPOCH_LOSS).tolist()
-    training, tests = events.scalars(model_dir), evaluations(model_dir)
+    training = events.scalars(model_dir)
     outcome = results.collect(
         experiment,
         network.parameters,
@@ -149,7 +154,7 @@ def _train_and_evaluate(
     test_input: InputFn,
     start: int,
     log: TrainingLog,
-    progress: terminal.Progress,
+    watching: Sequence[tf.estimator.Exporter],
     stopper: Stopper,
 ) -> None:
     model_dir = Path(estimator.model_dir)
@@ -174,7 +179,7 @@ def _train_and_evaluate(
         input_fn=test_input,
         steps=None,  # all of the test split
         name=TEST,
-        exporters=[EvaluationLog(progress.evaluated)],
+        exporters=watching,
         start_delay_secs=0,
         throttle_secs=0,  # after every checkpoint, however soon it comes
     )
@@ -182,9 +187,10 @@ def _train_and_evaluate(
 
 
 def evaluations(model_dir: Path) -> Dict[int, Dict[str, float]]:
-    """Returns {step: {"loss", "accuracy", ...}}, the evaluations on the test split so far."""
+    """Returns {step: {"loss", "accuracy", "global_step", ...}}, the evaluations on the test split so far."""
     found: Dict[int, Dict[str, float]] = {}
     for tag, values in events.scalars(model_dir / f"eval_{TEST}").items():
         for step, value in values.items():
             found.setdefault(step, {})[tag] = value
-    return {step: result for step, result in found.items() if {"loss", "accuracy"} <= set(result)}
+    whole = {step: result for step, result in found.items() if {"loss", "accuracy"} <= set(result)}
+    return {step: {**result, "global_step": step} for step, result in whole.items()}

@@ -1,0 +1,200 @@
+"""The export command: writes a checkpoint in the formats asked for, and checks each against Estimator."""
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import tensorflow as tf
+
+import input_fns
+from estimator_mnist import checkpoints, errors, evaluation, exporters, networks, runtimes, serving, terminal
+from estimator_mnist import estimator as estimators
+from estimator_mnist.errors import RunError
+from estimator_mnist.experiment import Experiment
+from estimator_mnist.formats import FORMATS, INT8_LOSS, Source
+
+CALIBRATION_IMAGES = 500
+EPSILON = 1e-9  # accuracies are multiples of 1 / examples
+
+
+class Row(NamedTuple):
+    """A written and checked format."""
+
+    format: str
+    path: str
+    bytes: int
+    largest_logit_difference: float  # from Estimator's, over the test split
+    accuracy: float  # on the test split
+    images_per_second: float  # classified
+
+
+def export(
+    experiment: Experiment, data: input_fns.Data, model_dir: Path, checkpoint: Optional[str], names: Sequence[str]
+) -> Tuple[List[Row], List[RunError]]:
+    """Writes a checkpoint in some formats to model_dir/export and returns what came of it.
+
+    A format appears under its name only when it has been checked: on the whole test split it must give the classes
+    that the Estimator gives, int8 an accuracy that is at most INT8_LOSS lower.
+
+    Args:
+        experiment: The experiment of the model_dir.
+        data: Its data.
+        model_dir: The model_dir.
+        checkpoint: Path prefix of a checkpoint; None takes the newest.
+        names: Of FORMATS.
+
+    Returns:
+        A row for the checkpoint itself and one for each format written, and an error for each that was not.
+
+    Raises:
+        InputError: There is no checkpoint, or the one named is damaged or another network's.
+    """
+    checkpoint = evaluation.checked(experiment, model_dir, checkpoint)
+    checkpoints.remove_unfinished(model_dir)
+    (model_dir / exporters.FOLDER).mkdir(exist_ok=True)
+    estimator = estimators.create(experiment, model_dir)
+    images, labels = _arrays(input_fns.eval_input_fn(data.test, experiment.test_examples))
+    reference = _by_estimator(experiment, data, estimator, checkpoint)
+    size = sum(path.stat().st_size for path in Path(checkpoint).parent.glob(f"{Path(checkpoint).name}.[di]*"))
+    rows, failures = [_row("checkpoint", Path(checkpoint), size, reference, reference, labels)], []
+    with tempfile.TemporaryDirectory(prefix="new-", dir=model_dir / exporters.FOLDER) as scratch:
+        source = _source(experiment, data, estimator, checkpoint, Path(scratch))
+        for name in names:
+            try:
+                rows.append(_write_and_check(name, source, Path(scratch, name), model_dir, images, labels, reference))
+            except Exception as error:
+                failures.append(_told(name, error, model_dir, data))
+    return rows, failures
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Prints what was written as a table."""
+    lines = [
+        [
+            *(row.format, f"{row.bytes / 1000:,.0f} kB", f"{row.largest_logit_difference:.1g}"),
+            *(terminal.percent(row.accuracy), f"{row.images_per_second:,.0f}", row.path),
+        ]
+        for row in rows
+    ]
+    headers = ["format", "size", "largest logit difference", "test accuracy", "images/s", "where"]
+    terminal.say(terminal.table(lines, headers))
+
+
+def _write_and_check(
+    name: str,
+    source: Source,
+    scratch: Path,
+    model_dir: Path,
+    images: np.ndarray,
+    labels: np.ndarray,
+    reference: runtimes.Outcome,
+) -> Row:
+    form, folder = FORMATS[name], model_dir / exporters.FOLDER
+    scratch.mkdir()
+    if form.file:
+        new, final = scratch / Path(form.file).name, folder / form.file
+    else:
+        versions = folder / _version_folder(source, model_dir)
+        final = serving.version_of(versions, _step(source.checkpoint)) or serving.next_version(versions)
+        new = final if final.exists() else scratch / final.name
+    if new != final:
+        form.write(source, new)
+    outcome = form.run(new, images, source.experiment.eval_batch_size)
+    wrong = _difference(outcome, reference, labels, form.exact)
+    if wrong:
+        if new == final:
+            shutil.rmtree(final)
+        raise RunError(f"--formats {name}: not written, for {wrong}")
+    if new != final:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        new.replace(final)
+    size = sum(path.stat().st_size for path in [final, *final.rglob("*")] if path.is_file())
+    return _row(name, final, size, outcome, reference, labels)
+
+
+def _difference(
+    outcome: runtimes.Outcome, reference: runtimes.Outcome, labels: np.ndarray, exact: bool
+) -> Optional[str]:
+    """Returns in what a format is worse than it may be, None if in nothing."""
+    found, wanted = (float(np.mean(classes == labels)) for classes in (outcome.classes, reference.classes))
+    if not np.isfinite(outcome.logits).all():
+        return "its logits are not finite"
+    if exact:
+        others = int(np.sum(outcome.classes != reference.classes))
+        return (
+            f"{others:,} of {len(labels):,} test images get another class than from the Estimator" if others else None
+        )
+    if found < wanted - INT8_LOSS - EPSILON:
+        return f"its accuracy is {100 * found:.2f}%, more than {100 * INT8_LOSS:.1f} points below {100 * wanted:.2f}%"
+    return None
+
+
+def _row(
+    name: str,
+    path: Path,
+    size: int,
+    outcome: runtimes.Outcome,
+    reference: runtimes.Outcome,
+    labels: np.ndarray,
+) -> Row:
+    difference = float(np.abs(outcome.logits - reference.logits).max())
+    accuracy = float(np.mean(outcome.classes == labels))
+    return Row(name, str(path), size, difference, accuracy, outcome.images_per_second)
+
+
+def _by_estimator(
+    experiment: Experiment, data: input_fns.Data, estimator: tf.estimator.Estimator, checkpoint: str
+) -> runtimes.Outcome:
+    """Returns what Estimator.predict says of the test split; its time is that of the whole call, for each call makes a
+    graph and a session of its own."""
+
+    def input_fn() -> tf.data.Dataset:
+        return input_fns.eval_input_fn(data.test, experiment.eval_batch_size)
+
+    began = time.perf_counter()
+    found = list(estimator.predict(input_fn, checkpoint_path=checkpoint, yield_single_examples=False))
+    seconds = time.perf_counter() - began
+    classes, logits = (np.concatenate([batch[name] for batch in found]) for name in ("classes", "logits"))
+    return runtimes.Outcome(classes, logits, len(classes) / seconds)
+
+
+def _source(
+    experiment: Experiment, data: input_fns.Data, estimator: tf.estimator.Estimator, checkpoint: str, scratch: Path
+) -> Source:
+    plain = estimator.export_saved_model(
+        str(scratch / "plain"), serving.plain_input_receiver, checkpoint_path=checkpoint
+    )
+    # The first batch of a run of this seed: so many training images, chosen at random.
+    count = min(CALIBRATION_IMAGES, experiment.train_examples)
+    shuffled = input_fns.train_input_fn(data.train, count, experiment.seed, stops=[1], input=experiment.input)
+    calibration, _ = _arrays(shuffled)
+    return Source(experiment, estimator, checkpoint, Path(plain.decode()), calibration)
+
+
+def _arrays(dataset: tf.data.Dataset) -> Tuple[np.ndarray, np.ndarray]:
+    """Returns the images, float32 [n, 28, 28, 1] in [0, 1], and the labels of a dataset's first batch."""
+    features, labels = next(iter(dataset))
+    return networks.scaled(features[serving.IMAGE]).numpy(), labels.numpy()
+
+
+def _step(checkpoint: str) -> int:
+    return int(tf.train.load_checkpoint(checkpoint).get_tensor("global_step"))
+
+
+def _version_folder(source: Source, model_dir: Path) -> str:
+    """Returns the model folder of a checkpoint: those of training where it is the last or the best one."""
+    step = _step(source.checkpoint)
+    if step == source.experiment.total_steps:
+        return exporters.FINAL
+    return exporters.BEST if step in checkpoints.steps(model_dir / checkpoints.KEPT) else f"step-{step}"
+
+
+def _told(name: str, error: Exception, model_dir: Path, data: input_fns.Data) -> RunError:
+    """Returns the error of a format as one line; raises it again where it is a fault of the program."""
+    told: Any = error if isinstance(error, RunError) else errors.in_one_line(error, model_dir, data)
+    if told is None:
+        raise error
+    return told

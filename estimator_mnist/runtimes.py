@@ -1,0 +1,88 @@
+"""Runs an exported model in the runtime that is meant for it, none of which knows of Estimator."""
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, List, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from estimator_mnist import environments, terminal
+from estimator_mnist.errors import RunError
+from estimator_mnist.timing import timed
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Outcome(NamedTuple):
+    """What a model says of images."""
+
+    classes: np.ndarray  # int64 [n]
+    logits: np.ndarray  # float32 [n, classes]
+    images_per_second: float
+
+
+def saved_model(path: Path, images: np.ndarray, batch_size: int) -> Outcome:
+    """Runs a version of a SavedModel, its signature "predict"; images are float32 [n, 28, 28, 1]."""
+    signature = tf.saved_model.load(str(path)).signatures["predict"]
+
+    def call(batch: np.ndarray) -> List[np.ndarray]:
+        found = signature(image=tf.constant(batch))
+        return [found["classes"].numpy(), found["logits"].numpy()]
+
+    return _outcome(timed(call, images, batch_size))
+
+
+def tflite(path: Path, images: np.ndarray, batch_size: int) -> Outcome:
+    """As `saved_model`, a .tflite file with its signature "predict"."""
+    with terminal.silent():  # its C++ tells of each delegate
+        interpreter = tf.lite.Interpreter(str(path), num_threads=os.cpu_count())
+        signature = interpreter.get_signature_runner("predict")
+        signature(image=images[:1])
+
+    def call(batch: np.ndarray) -> List[np.ndarray]:
+        found = signature(image=batch)
+        return [found["classes"], found["logits"]]
+
+    return _outcome(timed(call, images, batch_size))
+
+
+def onnx(path: Path, images: np.ndarray, batch_size: int) -> Outcome:
+    """As `saved_model`, an .onnx file in onnxruntime."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return _outcome(timed(lambda batch: session.run(["classes", "logits"], {"image": batch}), images, batch_size))
+
+
+def keras(path: Path, images: np.ndarray, batch_size: int) -> Outcome:
+    """As `saved_model`, a .keras file in Keras 3, in a process of the environment that has it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        np.save(Path(scratch, "images.npy"), images)
+        in_keras_3("run", path, Path(scratch, "images.npy"), batch_size, Path(scratch, "output.npz"))
+        output = np.load(Path(scratch, "output.npz"))
+        logits = output["logits"]
+        return Outcome(logits.argmax(axis=1), logits, float(output["images_per_second"]))
+
+
+def in_keras_3(*words: Any) -> None:
+    """Runs `keras3` with some words in its environment, which is made on first use.
+
+    Raises:
+        RunError: The environment cannot be made, or the program failed.
+    """
+    python = environments.python_of(ROOT / "requirements-keras.lock", ROOT / ".venv-keras", terminal.say)
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [python, "-m", "estimator_mnist.keras3", *map(str, words)], env=env, capture_output=True, text=True
+    )
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise RunError(f"Keras 3 failed to {words[0]} {words[-1] if words[0] == 'write' else words[1]} ({why})")
+
+
+def _outcome(measured: Any) -> Outcome:
+    (classes, logits), images_per_second = measured
+    return Outcome(classes, logits, images_per_second)
