@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, List, NamedTuple
@@ -73,7 +74,7 @@ def in_keras_3(*words: Any) -> None:
     Raises:
         RunError: The environment cannot be made, or the program failed.
     """
-    python = environments.python_of(ROOT / "requirements-keras.lock", ROOT / ".venv-keras", terminal.say)
+    python = environments.python_of(ROOT / "requirements-keras.lock", ROOT / ".venv-keras", _tell)
     env = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         [python, "-m", "estimator_mnist.keras3", *map(str, words)], env=env, capture_output=True, text=True
@@ -81,6 +82,10 @@ def in_keras_3(*words: Any) -> None:
     if done.returncode:
         why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise RunError(f"Keras 3 failed to {words[0]} {words[-1] if words[0] == 'write' else words[1]} ({why})")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # standard output is for the result, JSON perhaps
 
 
 def _outcome(measured: Any) -> Outcome:

@@ -1,0 +1,364 @@
+"""What leaves a run: SavedModels with their signatures, and the same network in runtimes that have no Estimator."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Dict
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT
+from PIL import Image
+from test_command_line import assert_equal_to_the_bit, checkpoint
+from test_faults import end, start, wait_for
+
+import input_fns
+from estimator_mnist import (
+    checkpoints,
+    environments,
+    export,
+    exporters,
+    flags,
+    formats,
+    networks,
+    results,
+    runtimes,
+    serving,
+    timing,
+)
+from estimator_mnist.errors import RunError
+from estimator_mnist.experiment import MODELS, Experiment
+from estimator_mnist.training import create_estimator
+from input_fns import idx
+
+FLAGS = ["--source", "sample", "--model", "dense", "--train_steps", "400", "--evals", "4", "--dropout_rate", "0.3"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """The model_dir of a finished run on the sample."""
+    folder = tmp_path_factory.mktemp("exports") / "run"
+    code, _, err = end(start(folder, *FLAGS))
+    assert code == 0 and err == ""
+    return folder
+
+
+@pytest.fixture(scope="module")
+def on_mnist(mnist, tmp_path_factory) -> Path:
+    """The model_dir of a short run on the whole of MNIST, of the network with the most kinds of layers."""
+    folder = tmp_path_factory.mktemp("exports") / "mnist"
+    assert start(folder, "--model", "lenet5", "--train_steps", "400", "--evals", "2").wait(300) == 0
+    return folder
+
+
+def images_and_labels(split: input_fns.Split):
+    images, labels = idx.read_split(split.images, split.labels)
+    return images[..., np.newaxis].astype(np.float32) / np.float32(255), labels
+
+
+def by_estimator(model_dir: Path, images: np.ndarray) -> Dict[str, np.ndarray]:
+    """Returns what the Estimator predicts from its newest checkpoint, by name."""
+    estimator = create_estimator(Experiment.read(model_dir), model_dir)
+    batches = [{"image": images[first : first + 500]} for first in range(0, len(images), 500)]
+    shapes = {"image": tf.TensorSpec([None, 28, 28, 1], tf.float32)}
+    found = list(
+        estimator.predict(
+            lambda: tf.data.Dataset.from_generator(lambda: batches, output_signature=shapes),
+            yield_single_examples=False,
+        )
+    )
+    return {name: np.concatenate([batch[name] for batch in found]) for name in found[0]}
+
+
+def only_version(folder: Path) -> Path:
+    assert [path.name.isdigit() for path in folder.iterdir()] == [True], list(folder.iterdir())
+    return next(folder.iterdir())
+
+
+def global_step(version: Path) -> int:
+    return int(tf.train.load_checkpoint(str(version / "variables" / "variables")).get_tensor("global_step"))
+
+
+def test_a_run_leaves_its_last_and_its_best_checkpoint_as_saved_models(run):
+    found = json.loads((run / "results.json").read_text())
+    assert global_step(only_version(run / "export" / "final")) == found["global_step"] == 400
+    assert global_step(only_version(run / "export" / "best")) == found["best"]["global_step"]
+    assert checkpoints.steps(run / "best") == [found["best"]["global_step"]]
+    assert found["seconds"]["export"] > 0
+
+
+def test_a_finished_run_exports_nothing_again(run):
+    before = sorted((path, path.stat().st_mtime_ns) for path in (run / "export").rglob("*"))
+    assert "is finished" in end(start(run, *FLAGS))[1]
+    assert sorted((path, path.stat().st_mtime_ns) for path in (run / "export").rglob("*")) == before
+
+
+def test_the_signatures(run, sample):
+    images, _ = images_and_labels(sample.test)
+    expected, model = by_estimator(run, images), tf.saved_model.load(str(only_version(run / "export" / "final")))
+    short, full = {"classes", "probabilities"}, {"classes", "probabilities", "logits"}
+    outputs = {"serving_default": short, "classify": short, "predict": full}
+    outputs.update({f"encoded:{name}": names for name, names in outputs.items()})
+    assert set(model.signatures) == set(outputs)
+    for name, names in outputs.items():
+        signature = model.signatures[name]
+        assert set(signature.structured_outputs) == names
+        if not name.startswith("encoded:"):
+            for given in (images, images[..., 0]):
+                said = signature(image=tf.constant(given))
+                assert np.array_equal(said["classes"], expected["classes"])
+                for output in names:
+                    assert np.allclose(said[output], expected[output], atol=1e-4)
+    for shape in ((2, 784), (2, 28, 27), (28, 28), (2, 28, 28, 3)):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            model.signatures["predict"](image=tf.zeros(shape))
+
+
+def encoded(pixels: np.ndarray, form: str, mode: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(file, form)
+    return file.getvalue()
+
+
+def test_encoded_images_of_every_kind_are_decoded_in_the_graph(run, sample):
+    images, _ = images_and_labels(sample.test)
+    model = tf.saved_model.load(str(only_version(run / "export" / "best")))
+    pixels = np.round(images[:40, ..., 0] * 255).astype(np.uint8)
+    exact = model.signatures["predict"](image=tf.constant(images[:40]))
+
+    def said(*files: bytes) -> Dict[str, np.ndarray]:
+        return {k: v.numpy() for k, v in model.signatures["encoded:predict"](image_bytes=tf.constant(files)).items()}
+
+    in_png = said(*(encoded(image, "PNG", "L") for image in pixels))
+    assert np.allclose(in_png["logits"], exact["logits"], atol=1e-4)
+    for form, mode in (("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "LA"), ("GIF", "L"), ("BMP", "RGB"), ("BMP", "RGBA")):
+        same = said(*(encoded(image, form, mode) for image in pixels))
+        assert np.allclose(same["logits"], exact["logits"], atol=0.05), (form, mode)
+    lossy = said(*(encoded(image, "JPEG", "L") for image in pixels))
+    assert np.mean(lossy["classes"] == exact["classes"]) > 0.9
+    # Of several sizes in one request; each is the digit four times as large.
+    fourfold = [encoded(image.repeat(4, 0).repeat(4, 1), "PNG", "L") for image in pixels[:20]]
+    large = said(*fourfold, encoded(pixels[0], "PNG", "L"))
+    assert np.mean(large["classes"][:20] == exact["classes"][:20]) > 0.9
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        said(b"no image")
+
+
+def test_the_warm_up_requests_are_answered_by_every_signature(run):
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    version = only_version(run / "export" / "final")
+    model, asked = tf.saved_model.load(str(version)), []
+    for record in tf.data.TFRecordDataset(str(version / "assets.extra" / "tf_serving_warmup_requests")):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        request = log.predict_log.request
+        inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
+        asked.append(request.model_spec.signature_name)
+        assert model.signatures[asked[-1]](**inputs)["classes"].shape == [1]
+    assert sorted(asked) == sorted(model.signatures)
+
+
+def test_a_kill_amid_an_export_leaves_no_version_and_the_same_command_makes_it(run, tmp_path):
+    killed = tmp_path / "run"
+    process = start(killed, *FLAGS)
+    wait_for(process, killed, "export/final/temp-*")
+    process.kill()
+    process.communicate()
+    for version in serving.versions(killed / "export" / "final").values():  # the kill may come after the renaming
+        assert global_step(version) == 400
+    assert not (killed / "results.json").exists()
+    code, _, err = end(start(killed, *FLAGS))
+    assert code == 0, err
+    assert_equal_to_the_bit(checkpoint(run), checkpoint(killed))
+    for name in ("final", "best"):
+        assert global_step(only_version(killed / "export" / name)) == global_step(only_version(run / "export" / name))
+    assert checkpoints.steps(killed / "best") == checkpoints.steps(run / "best")
+
+
+def test_the_best_is_the_most_accurate_then_the_one_of_lower_loss_whatever_comes_between(run, tmp_path):
+    model_dir, path = tmp_path / "run", str(tmp_path / "run" / "export" / "best")
+    shutil.copytree(run, model_dir)
+    for folder in ("best", "export"):
+        shutil.rmtree(model_dir / folder)
+    experiment = Experiment.read(model_dir)
+    estimator = create_estimator(experiment, model_dir)
+    figures = {0: (0.1, 2.3), 100: (0.9, 0.4), 200: (0.9, 0.3), 300: (0.9, 0.3), 400: (0.8, 0.2)}
+    evaluations = {step: {"accuracy": a, "loss": b, "global_step": step} for step, (a, b) in figures.items()}
+
+    def evaluated(exports, step: int, final: bool = False) -> None:
+        for exporter in exports:
+            exporter.export(estimator, str(model_dir / "export" / exporter.name), "", evaluations[step], final)
+
+    with exporters.of_run(experiment, model_dir, 0, {0: evaluations[0]}) as exports:
+        evaluated(exports[1:], 100)
+        evaluated(exports[1:], 200)
+    for file in model_dir.glob("model.ckpt-200*"):
+        file.unlink()  # as Estimator does with old ones
+    known = {step: evaluations[step] for step in (0, 100, 200)}
+    with exporters.of_run(experiment, model_dir, 200, known) as exports:  # started again
+        assert checkpoints.steps(model_dir / "best") == [200]
+        evaluated(exports[1:], 300)
+        evaluated(exports[1:], 400, final=True)
+    assert global_step(only_version(Path(path))) == 200 == results.best_step(evaluations)
+    weights = tf.train.load_checkpoint(str(only_version(Path(path)) / "variables" / "variables"))
+    kept = tf.train.load_checkpoint(checkpoints.prefix(model_dir / "best", 200))
+    assert np.array_equal(weights.get_tensor("logits/kernel"), kept.get_tensor("logits/kernel"))
+
+
+def test_going_on_from_an_earlier_step_forgets_what_was_exported_of_the_end(run, tmp_path):
+    model_dir = tmp_path / "run"
+    shutil.copytree(run, model_dir)
+    (model_dir / "results.json").unlink()
+    for file in [*model_dir.glob("model.ckpt-400*"), *model_dir.glob("model.ckpt-300*")]:
+        file.unlink()
+    before = only_version(model_dir / "export" / "final").stat().st_ino
+    time.sleep(1.1)  # versions are named by the second
+    assert end(start(model_dir, *FLAGS))[0] == 0
+    assert only_version(model_dir / "export" / "final").stat().st_ino != before
+    assert_equal_to_the_bit(checkpoint(run), checkpoint(model_dir))
+
+
+def test_clean_takes_the_exports_too(run, tmp_path, cli):
+    shutil.copytree(run, tmp_path / "run")
+    done = cli("--source", "sample", "--model", "dense", "--train_steps", "1", "--clean", "--model_dir", "run")
+    assert done.returncode == 0, done.stderr
+    assert global_step(only_version(tmp_path / "run" / "export" / "final")) == 1
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--formats", "tflite,h5"], "--formats: h5 is no format; name some of saved_model, tflite,"),
+        (["--formats", ""], "--formats: nothing is no format"),
+        (["--checkpoint", "7"], "--checkpoint 7: there is no"),
+        (["--model_dir", "none"], "--model_dir none: holds no experiment"),
+    ],
+)
+def test_bad_input_of_export_is_one_line(run, cli, words, message):
+    done = cli("export", "--model_dir", run, *words)
+    assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+def test_the_formats_of_the_flag_are_those_that_can_be_written():
+    assert tuple(formats.FORMATS) == flags.FORMATS
+
+
+def test_the_export_command(on_mnist, mnist, cli):
+    """TFLite, int8 and ONNX in their own runtimes, against Estimator, over the whole test split."""
+    earlier = only_version(on_mnist / "export" / "final")
+    done = cli("export", "--model_dir", on_mnist)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == ["checkpoint", *flags.FORMATS[:-1]]
+    assert only_version(on_mnist / "export" / "final") == earlier, "the one of training is checked, not made again"
+    images, labels = images_and_labels(mnist.test)
+    expected = by_estimator(on_mnist, images)
+
+    for name in ("model.tflite", "model_int8.tflite"):
+        interpreter = tf.lite.Interpreter(str(on_mnist / "export" / "tflite" / name))
+        said = interpreter.get_signature_runner("predict")(image=images)
+        assert {key: value.dtype for key, value in said.items()} == {
+            "classes": np.int64,
+            "logits": np.float32,
+            "probabilities": np.float32,
+        }
+        if name == "model.tflite":
+            assert np.array_equal(said["classes"], expected["classes"])
+            assert np.abs(said["logits"] - expected["logits"]).max() < 1e-3
+        else:
+            loss = np.mean(expected["classes"] == labels) - np.mean(said["classes"] == labels)
+            assert loss <= 0.001 and np.abs(said["logits"] - expected["logits"]).max() > 1e-3
+            kinds = {detail["dtype"] for detail in interpreter.get_tensor_details() if len(detail["shape"]) == 4}
+            assert np.int8 in kinds
+
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(on_mnist / "export" / "onnx" / "model.onnx"))
+    classes, logits = session.run(["classes", "logits"], {"image": images})
+    assert np.array_equal(classes, expected["classes"]) and np.abs(logits - expected["logits"]).max() < 1e-3
+
+
+def test_an_earlier_checkpoint_gets_a_folder_of_its_own(run, cli):
+    done = cli("export", "--model_dir", run, "--checkpoint", "100", "--formats", "saved_model", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert [row["format"] for row in rows] == ["checkpoint", "saved_model"]
+    assert global_step(only_version(run / "export" / "step-100")) == 100
+    assert rows[1]["path"] == str(only_version(run / "export" / "step-100"))
+    assert rows[0]["accuracy"] == rows[1]["accuracy"] and rows[1]["images_per_second"] > 0
+    shutil.rmtree(run / "export" / "step-100")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_network_leaves_by_every_door(model, sample, tmp_path, monkeypatch):
+    """With the weights that it starts from: what a format computes does not depend on their training."""
+    monkeypatch.setattr(timing, "AT_LEAST_SECONDS", 0.01)
+    experiment = Experiment(model=model, source="sample", train_examples=4000, test_examples=1000, dropout_rate=0.5)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        networks.create(experiment).build(experiment.seed)
+        tf.compat.v1.train.get_or_create_global_step()
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver().save(session, str(tmp_path / "model.ckpt"), global_step=0)
+    names = [name for name in formats.FORMATS if formats.FORMATS[name].exact and name != "keras"]
+    rows, failures = export.export(experiment, sample, tmp_path, None, names)
+    assert not failures and [row.format for row in rows] == ["checkpoint", *names]
+    assert all(row.largest_logit_difference < 1e-3 for row in rows)
+
+
+def test_a_format_that_says_other_classes_is_not_left_behind(run, sample, tmp_path):
+    model_dir = tmp_path / "run"
+    shutil.copytree(run, model_dir)
+    experiment = Experiment.read(model_dir)
+    estimator, images = create_estimator(experiment, model_dir), images_and_labels(sample.test)[0]
+    trained = by_estimator(model_dir, images)
+    reference = runtimes.Outcome(trained["classes"], trained["logits"], 1.0)
+    (tmp_path / "scratch").mkdir()
+    source = export._source(experiment, sample, estimator, checkpoints.prefix(model_dir, 0), tmp_path / "scratch")
+    labels = images_and_labels(sample.test)[1]
+    for name, wrong in (("tflite", "get another class than"), ("tflite_int8", "its accuracy is")):
+        with pytest.raises(RunError, match=f"--formats {name}: not written, for .*{wrong}"):
+            export._write_and_check(name, source, tmp_path / "scratch" / name, model_dir, images, labels, reference)
+    assert not list((model_dir / "export").glob("tflite/*"))
+
+
+def test_without_an_environment_for_keras_the_others_are_written(run, sample, tmp_path, monkeypatch):
+    model_dir = tmp_path / "run"
+    shutil.copytree(run, model_dir)
+    (tmp_path / "requirements-keras.lock").write_text("no-such-package-of-anyone==1.0\n")
+    monkeypatch.setattr(runtimes, "ROOT", tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    rows, failures = export.export(Experiment.read(model_dir), sample, model_dir, None, ["keras", "tflite"])
+    assert [row.format for row in rows] == ["checkpoint", "tflite"] and len(failures) == 1
+    assert "requirements-keras.lock: could not be installed (" in str(failures[0]) and "\n" not in str(failures[0])
+    assert sorted(path.name for path in (model_dir / "export").iterdir()) == ["best", "final", "tflite"]
+
+
+IN_KERAS_3 = """
+import sys, keras, numpy, tensorflow
+assert keras.version().startswith("3.") and not hasattr(tensorflow, "estimator")
+model = keras.models.load_model(sys.argv[1])
+assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+numpy.save(sys.argv[3], model.predict(numpy.load(sys.argv[2]), batch_size=500, verbose=0))
+"""
+
+
+def test_the_keras_file_in_keras_3_that_knows_no_estimator(on_mnist, mnist, tmp_path, cli):
+    try:
+        lock = ROOT / "requirements-keras.lock"
+        python = environments.python_of(lock, ROOT / ".venv-keras", print)
+    except RunError as error:
+        pytest.skip(f"needs the environment of Keras 3: {error}")
+    done = cli("export", "--model_dir", on_mnist, "--formats", "keras")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    images, _ = images_and_labels(mnist.test)
+    np.save(tmp_path / "images.npy", images)
+    words = [python, "-c", IN_KERAS_3, on_mnist / "export" / "keras" / "model.keras"]
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    subprocess.run([*words, tmp_path / "images.npy", tmp_path / "logits.npy"], check=True, env=env, cwd=tmp_path)
+    expected, logits = by_estimator(on_mnist, images), np.load(tmp_path / "logits.npy")
+    assert np.array_equal(logits.argmax(1), expected["classes"])
+    assert np.abs(logits - expected["logits"]).max() < 1e-3
