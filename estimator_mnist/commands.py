@@ -161,6 +161,25 @@ def _data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
     return data
 
 
+def predict(started: float) -> int:
+    """Classifies image files."""
+    model_dir = flags.model_dir()
+    experiment = flags.override(model_dirs.stored_experiment(model_dir))
+    if not FLAGS.files:
+        raise InputError("predict: names no files; give image files, folders of them, or - for standard input")
+    quiet_tensorflow()
+    from estimator_mnist import predict
+
+    def load() -> predict.Classifier:
+        configure_tensorflow(experiment)
+        from estimator_mnist import classifier
+
+        return classifier.load(model_dir, experiment)
+
+    predict.run(FLAGS.files, FLAGS.preprocess, experiment, load, FLAGS.json, FLAGS.contact_sheet)
+    return 0
+
+
 def tensorboard(words: List[str]) -> int:
     """Becomes TensorBoard on all runs, reachable from this machine only."""
     given = " ".join(words)
@@ -192,6 +211,7 @@ def test(words: List[str]) -> int:
 COMMANDS: Dict[str, Callable[[float], int]] = {
     "train": train,
     "evaluate": evaluate,
+    "predict": predict,
     "export": export,
     "report": report,
 }

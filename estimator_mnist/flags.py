@@ -13,12 +13,13 @@ from absl import (
 from estimator_mnist import experiment as experiments
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.recipes import RECIPES
-from input_fns import INPUTS, SOURCES, Data, InputError
+from input_fns import INPUTS, PREPROCESSES, SOURCES, Data, InputError
 
 FLAGS = flags.FLAGS
 COMMANDS = {
     "train": "train and evaluate to the end, then show predictions (the default)",
     "evaluate": "loss and accuracy of the newest (or --checkpoint) checkpoint on the test split",
+    "predict": "classify image files: predict FILES, which are files, folders, or - for standard input",
     "export": "the newest (or --checkpoint) checkpoint in the --formats of other runtimes, each checked",
     "report": "report.html and the pictures of a finished run, again",
     "tensorboard": "TensorBoard on all runs, on this machine only; further words go to TensorBoard",
@@ -62,8 +63,12 @@ flags.DEFINE_integer("intra_op_threads", None, "Threads within an op (0: chosen)
 flags.DEFINE_boolean("xla", None, "Compile with XLA (false).")
 flags.DEFINE_boolean("mixed_precision", None, "Let TensorFlow lower the precision where it is safe (false).")
 flags.DEFINE_boolean("profile", None, "Write a trace of one session call, for chrome://tracing (false).")
+# Files to classify.
+flags.DEFINE_multi_string("files", [], "predict: an image file, a folder, or -; the same as a word without --files.")
+flags.DEFINE_enum("preprocess", "auto", PREPROCESSES, "predict: how an image is made one of the data set's.")
+flags.DEFINE_string("contact_sheet", None, "predict: also write what the network saw, with its answers, to this PNG.")
 # Output.
-flags.DEFINE_boolean("json", False, "evaluate, export: print JSON.")
+flags.DEFINE_boolean("json", False, "evaluate, predict, export: print JSON.")
 flags.DEFINE_string("checkpoint", None, "evaluate, export: a checkpoint's path, its step, or best.")
 flags.DEFINE_list("formats", list(FORMATS[:-1]), f"export: of {', '.join(FORMATS)}; keras needs the network once.")
 
@@ -89,7 +94,9 @@ def parse(argv: List[str]) -> str:
     command = rest.pop(0) if rest else "train"
     if command not in COMMANDS:
         raise InputError(f"{command}: no such command; the commands are {', '.join(COMMANDS)}")
-    if rest:
+    if command == "predict":
+        FLAGS["files"].value = [*FLAGS.files, *rest]
+    elif rest:
         raise InputError(f"{rest[0]}: not expected here; flags begin with --, and {command} takes no further words")
     return command
 

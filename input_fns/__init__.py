@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Imported where they are used, for TensorFlow takes two seconds and finding the data does not need it.
 __all__ = [
     "INPUTS",
+    "PREPROCESSES",
     "SOURCES",
     "Data",
     "InputError",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 INPUTS = ("indexed", "stream", "numpy")
+PREPROCESSES = ("auto", "mnist", "fit", "none")  # how a picture of the user's own is prepared; see pictures.py
 
 
 def train_input_fn(
