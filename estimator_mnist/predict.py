@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import signal
 import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -47,6 +48,7 @@ def run(
     if preprocess == "auto":
         preprocess = "mnist" if experiment.dataset.split(":")[0] == "mnist" else "fit"
     sheets = ContactSheets(Path(sheet).expanduser(), experiment.class_names) if sheet else None
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit that ends the processes that read
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # its encoding may lack what names are written in
     show = print_json if as_json else print_table

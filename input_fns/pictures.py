@@ -79,7 +79,9 @@ def _decoded(picture: Union[str, bytes], any_size: bool) -> Tuple[np.ndarray, Op
     except PictureError:
         raise
     except Image.UnidentifiedImageError:
-        raise PictureError(f"is no image ({', '.join(FORMATS)})") from None
+        raise PictureError(f"is no image ({', '.join(FORMATS)}), or its beginning is damaged") from None
+    except Image.DecompressionBombError:
+        raise PictureError(f"is too large: at most {MAX_PIXELS:,} pixels are decoded") from None
     except OSError as error:
         raise PictureError(error.strerror or f"is damaged ({reason(error)})") from error
     except MemoryError:
@@ -104,7 +106,7 @@ def _decode(file: IO[bytes], size: int, any_size: bool) -> Tuple[np.ndarray, Opt
         raise PictureError(f"has {size:,} bytes; at most {MAX_BYTES:,} are read" if size else "is empty")
     image = Image.open(file, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
-        raise PictureError(f"is {image.width:,}x{image.height:,}; at most {MAX_PIXELS:,} pixels are decoded")
+        raise PictureError(f"is too large: at most {MAX_PIXELS:,} pixels are decoded")
     if not any_size and image.size != (cutout.SIDE, cutout.SIDE):
         raise PictureError(f"is {image.width}x{image.height}; --preprocess none takes 28x28 only")
     # JPEGs can be decoded at a half, quarter or eighth of their size, in a fraction of the time.

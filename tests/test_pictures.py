@@ -1,0 +1,314 @@
+"""Pictures of any kind become images as the networks take them; what is no picture is told in one line."""
+
+import io
+import os
+import zlib
+from typing import Callable, Dict, List
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFilter
+
+from input_fns import idx, picture_files, pictures
+
+FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
+
+
+@pytest.fixture(scope="module")
+def digits(sample) -> np.ndarray:
+    """uint8 [n, 28, 28]: the test images of the sample."""
+    return idx.read_split(sample.test.images, sample.test.labels)[0]
+
+
+@pytest.fixture(scope="module")
+def classify(sample) -> Callable[[np.ndarray], np.ndarray]:
+    """Classes by a network of one hidden layer, trained for a few seconds on the 4,000 training images."""
+    import tensorflow as tf
+
+    images, labels = idx.read_split(sample.train.images, sample.train.labels)
+    tf.keras.utils.set_random_seed(1)
+    network = tf.keras.Sequential([tf.keras.layers.Flatten(), tf.keras.layers.Dense(128, "relu")])
+    network.add(tf.keras.layers.Dense(10))
+    network.compile("adam", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    network.fit(images / np.float32(255), labels, batch_size=64, epochs=8, verbose=0)
+    return lambda some: network(some / np.float32(255)).numpy().argmax(axis=1)
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def larger(digit: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    side = round(28 * random.uniform(3, 10))
+    return np.asarray(Image.fromarray(digit).resize((side, side), FILTERS[random.integers(3)]))
+
+
+def on_canvas(digit: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    height, width = (int(digit.shape[0] * random.uniform(1, 2)) for _ in range(2))
+    height, width = max(height, digit.shape[0]), max(width, digit.shape[1])
+    canvas = np.zeros((height, width), np.uint8)
+    top, left = random.integers(height - digit.shape[0] + 1), random.integers(width - digit.shape[1] + 1)
+    canvas[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
+    return canvas
+
+
+def coloured(digit: np.ndarray, random: np.random.Generator) -> Image.Image:
+    ink, paper = random.integers(0, 256, (2, 3))
+    while np.abs(ink - paper).sum() < 120:
+        ink = random.integers(0, 256, 3)
+    share = digit[..., np.newaxis] / 255
+    return Image.fromarray(np.uint8(share * ink + (1 - share) * paper))
+
+
+def with_alpha(colour: np.ndarray, alpha: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.dstack([colour, colour, colour, alpha]).astype(np.uint8))
+
+
+def all_in_alpha(digit: np.ndarray, brightness: int) -> Image.Image:
+    return with_alpha(np.full_like(digit, brightness), digit)
+
+
+def on_a_transparent_sheet(digit: np.ndarray) -> Image.Image:
+    """Black on white paper that ends before the picture does."""
+    return with_alpha(np.pad(255 - digit, 20), np.pad(np.full_like(digit, 255), 20))
+
+
+def photographed(digit: np.ndarray, random: np.random.Generator) -> Image.Image:
+    """Grey ink on paper, in uneven light, with noise and out of focus."""
+    y, x = np.meshgrid(*(np.linspace(-0.5, 0.5, size) for size in digit.shape), indexing="ij")
+    light = (
+        0.75 + random.uniform(-0.3, 0.3) * x + random.uniform(-0.3, 0.3) * y - random.uniform(0, 0.4) * (x * x + y * y)
+    )
+    values = light * (1 - digit / 255 * random.uniform(0.5, 0.9)) + random.normal(0, 0.02, digit.shape)
+    picture = Image.fromarray(np.uint8(255 * np.clip(values, 0, 1))).convert("RGB")
+    return picture.filter(ImageFilter.GaussianBlur(1))
+
+
+KINDS: Dict[str, Callable[[np.ndarray, np.random.Generator], bytes]] = {
+    "28x28": lambda digit, random: encoded(Image.fromarray(digit)),
+    "28x28 inverted": lambda digit, random: encoded(Image.fromarray(255 - digit)),
+    "larger": lambda digit, random: encoded(Image.fromarray(larger(digit, random))),
+    "inverted": lambda digit, random: encoded(Image.fromarray(255 - larger(digit, random))),
+    "shifted": lambda digit, random: encoded(Image.fromarray(on_canvas(larger(digit, random), random))),
+    "shifted, not larger": lambda digit, random: encoded(Image.fromarray(on_canvas(digit, random))),
+    "coloured": lambda digit, random: encoded(coloured(on_canvas(larger(digit, random), random), random)),
+    "JPEG": lambda digit, random: encoded(coloured(larger(digit, random), random), "JPEG", quality=75),
+    "WebP": lambda digit, random: encoded(coloured(larger(digit, random), random), "WEBP", quality=75),
+    "GIF": lambda digit, random: encoded(Image.fromarray(larger(digit, random)), "GIF"),
+    "BMP": lambda digit, random: encoded(Image.fromarray(larger(digit, random)), "BMP"),
+    "ink in alpha": lambda digit, random: encoded(all_in_alpha(larger(digit, random), random.integers(256))),
+    "transparent sheet": lambda digit, random: encoded(on_a_transparent_sheet(larger(digit, random))),
+    "photograph": lambda digit, random: encoded(photographed(on_canvas(larger(digit, random), random), random), "JPEG"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_digit_in_any_dress_is_classified_as_the_original_is(digits, sample, classify, kind):
+    labels = idx.read_split(sample.test.images, sample.test.labels)[1]
+    random = np.random.default_rng(3)
+    count = 300
+    prepared = np.stack([pictures.prepare(KINDS[kind](digit, random), "mnist") for digit in digits[:count]])
+    raw = np.mean(classify(digits[:count]) == labels[:count])
+    found = np.mean(classify(prepared) == labels[:count])
+    assert raw > 0.9 and found > raw - 0.015, (raw, found)
+
+
+def test_images_of_mnist_come_back_as_they_were(digits):
+    prepared = np.stack([pictures.prepare(encoded(Image.fromarray(digit)), "mnist") for digit in digits])
+    same = np.abs(prepared.astype(int) - digits).max(axis=(1, 2)) <= 3  # stretched to full white at most
+    assert same.mean() > 0.97
+    ready = np.stack([pictures.prepare(encoded(Image.fromarray(digit)), "none") for digit in digits])
+    assert np.array_equal(ready, digits)
+
+
+def test_a_digit_is_20_pixels_long_with_its_mass_in_the_middle(digits):
+    random = np.random.default_rng(0)
+    for digit in digits[:200]:
+        prepared = pictures.prepare(encoded(Image.fromarray(on_canvas(larger(digit, random), random))), "mnist")
+        inked = prepared > 51
+        assert 19 <= max(np.ptp(np.flatnonzero(inked.any(axis=axis))) + 1 for axis in (0, 1)) <= 21
+        for axis in (0, 1):
+            mass = prepared.sum(axis=axis) / prepared.sum()
+            assert abs(mass @ np.arange(28) - 14) < 0.2
+
+
+MODES = {
+    "bilevel": lambda image: image.point(lambda value: 255 * (value > 127)).convert("1"),
+    "palette": lambda image: image.convert("RGB").quantize(16),
+    "grey and alpha": lambda image: Image.merge("LA", [Image.new("L", image.size, 0), image]),
+    "RGBA, opaque": lambda image: image.convert("RGBA"),
+    "16 bits": lambda image: Image.fromarray(np.asarray(image).astype(np.uint16) * 257),
+    "CMYK": lambda image: image.convert("RGB").convert("CMYK"),
+    "YCbCr": lambda image: image.convert("YCbCr"),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_gives_the_same_image(digits, mode):
+    format = {"CMYK": "JPEG", "YCbCr": "JPEG"}.get(mode, "PNG")
+    for digit in digits[:20]:
+        plain = Image.fromarray(digit).resize((112, 112), Image.Resampling.BICUBIC)
+        expected = pictures.prepare(encoded(plain), "mnist").astype(int)
+        found = pictures.prepare(encoded(MODES[mode](plain), format), "mnist")
+        assert np.abs(found - expected).mean() < (8 if mode == "bilevel" else 4)
+
+
+def test_16_bits_are_scaled_and_not_cut(digits):
+    deep = Image.fromarray(digits[0].astype(np.uint16) * 257)
+    assert np.array_equal(pictures.prepare(encoded(deep), "none"), digits[0])
+
+
+def test_a_palette_s_transparent_colour_is_background(digits):
+    big = Image.fromarray(digits[3]).resize((140, 140), Image.Resampling.NEAREST)
+    palette = big.point(lambda value: 1 if value > 127 else 0).convert("P")
+    palette.putpalette([200, 30, 30, 200, 30, 40])  # two reds, nearly alike: one of them is not to be seen
+    found = pictures.prepare(encoded(palette, "GIF", transparency=0), "mnist")
+    assert (
+        np.abs(
+            found - pictures.prepare(encoded(big.point(lambda v: 255 if v > 127 else 0)), "mnist").astype(int)
+        ).mean()
+        < 4
+    )
+
+
+def test_the_first_frame_of_an_animation_counts(digits):
+    first, second = (Image.fromarray(digit).resize((84, 84)) for digit in digits[:2])
+    animation = encoded(first, "GIF", save_all=True, append_images=[second])
+    assert (
+        np.abs(pictures.prepare(animation, "mnist") - pictures.prepare(encoded(first), "mnist").astype(int)).mean() < 2
+    )
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_s_orientation_is_followed(digits, format, orientation):
+    upright = Image.fromarray(digits[4]).resize((84, 112)).convert("RGB")
+    undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
+    stored = upright.transpose(pictures.UPRIGHT[undo]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[pictures.ORIENTATION] = orientation
+    found = pictures.prepare(
+        encoded(stored, format, exif=exif, **({"lossless": True} if format == "WEBP" else {})), "mnist"
+    )
+    assert np.abs(found - pictures.prepare(encoded(upright), "mnist").astype(int)).mean() < 4
+
+
+def test_dirt_beside_a_digit_is_left_out(digits):
+    for digit in digits[:50]:
+        clean = np.pad(np.asarray(Image.fromarray(digit).resize((168, 168))), 40)
+        dirty = clean.copy()
+        dirty[5:9, 5:9] = dirty[200:203, 230:233] = 255
+        assert np.array_equal(*(pictures.prepare(encoded(Image.fromarray(one)), "mnist") for one in (clean, dirty)))
+
+
+def test_images_of_fashion_mnist_are_kept_whole(fashion_mnist):
+    images = idx.read_split(fashion_mnist.test.images, fashion_mnist.test.labels)[0][:300]
+    for image in images:
+        assert np.array_equal(pictures.prepare(encoded(Image.fromarray(image)), "fit"), image)
+        assert np.array_equal(pictures.prepare(encoded(Image.fromarray(255 - image)), "fit"), image)
+        large = Image.fromarray(np.pad(255 - image.repeat(6, 0).repeat(6, 1), 30, constant_values=255))
+        found = pictures.prepare(encoded(large), "fit")
+        inked = found > 0.1 * found.max()
+        assert max(np.ptp(np.flatnonzero(inked.any(axis=axis))) for axis in (0, 1)) >= 26
+
+
+def png_of(width: int, height: int) -> bytes:
+    """Returns a PNG that claims a size and holds nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 0, 0, 0, 0])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+BAD = {
+    "empty": (b"", "is empty"),
+    "text": (b"seven", "is no image"),
+    "bomb": (png_of(60_000, 60_000), "is too large: at most 100,000,000 pixels"),
+    "smaller bomb": (png_of(11_000, 10_000), "is too large: at most 100,000,000 pixels"),
+    "no pixels": (png_of(28, 28), "is damaged"),
+    "white": (encoded(Image.new("L", (50, 50), 255)), "all of its pixels are alike"),
+    "one pixel": (encoded(Image.new("RGB", (1, 1))), "all of its pixels are alike"),
+    "nothing but alpha 0": (encoded(Image.new("RGBA", (40, 40), (9, 9, 9, 0))), "all of its pixels are alike"),
+    "another format": (encoded(Image.new("L", (50, 50)), "TIFF"), "is no image"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_picture_is_told(name):
+    content, said = BAD[name]
+    with pytest.raises(pictures.PictureError, match=said):
+        pictures.prepare(content, "mnist")
+
+
+def test_files_that_cannot_be_read_are_told(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "folder.png").mkdir()
+    for name, said in {
+        "pipe.png": "is no file with content",
+        "loop.png": "Too many levels of symbolic links",
+        "folder.png": "Is a directory",
+        "missing.png": "No such file",
+    }.items():
+        with pytest.raises(pictures.PictureError, match=said):
+            pictures.prepare(str(tmp_path / name), "mnist")
+
+
+def test_only_28x28_is_ready():
+    with pytest.raises(pictures.PictureError, match="is 30x28; --preprocess none takes 28x28 only"):
+        pictures.prepare(encoded(Image.new("L", (30, 28))), "none")
+
+
+def test_folders_are_read_sorted_with_those_in_them(tmp_path):
+    for name in ("b.png", "a/2.JPG", "a/1.webp", "a/notes.txt", ".hidden.png", "c/none.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "a" / "circle").symlink_to(tmp_path)
+    folder = str(tmp_path)
+    found = [place.file for place in picture_files.find([folder, f"{folder}/a/notes.txt", f"{folder}/c"])]
+    assert [os.path.relpath(path, folder) for path in found] == ["a/1.webp", "a/2.JPG", "b.png", "a/notes.txt", "c"]
+    assert "holds no files named as images" in str(next(picture_files.find([f"{folder}/c"])).error)
+
+
+ORIGINALS: List[bytes] = []
+
+
+def originals(digits) -> List[bytes]:
+    if not ORIGINALS:
+        image = Image.fromarray(digits[0]).resize((60, 60))
+        ORIGINALS.extend(encoded(image.convert("RGB"), format) for format in pictures.FORMATS)
+        ORIGINALS.append(encoded(image.convert("P"), "GIF", save_all=True, append_images=[image.convert("P")]))
+        ORIGINALS.append(encoded(with_alpha(np.asarray(image), np.asarray(image))))
+        ORIGINALS.append(encoded(image.convert("CMYK"), "JPEG", progressive=True, exif=Image.Exif()))
+    return ORIGINALS
+
+
+@settings(
+    max_examples=1500,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.data())
+def test_damaged_files_never_raise_anything_else(digits, data):
+    content = bytearray(data.draw(st.sampled_from(originals(digits))))
+    kind = data.draw(st.sampled_from(["flip", "cut", "insert", "noise"]))
+    if kind == "noise":
+        content = bytearray(data.draw(st.sampled_from([b"", *(bytes(content[:n]) for n in (4, 12, 30))])))
+        content += data.draw(st.binary(max_size=200))
+    elif kind == "cut":
+        del content[data.draw(st.integers(0, len(content))) :]
+    else:
+        for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
+            content[place : place + (kind == "flip")] = bytes([data.draw(st.integers(0, 255))])
+    try:
+        image = pictures.prepare(bytes(content), "mnist")
+        assert image.shape == (28, 28) and image.dtype == np.uint8
+    except pictures.PictureError as error:
+        assert str(error) and len(str(error).splitlines()) == 1

@@ -1,0 +1,221 @@
+"""bash run.sh predict: the answers to real digits, in every form, and to every kind of bad file and flag."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from estimator_mnist.contact_sheet import Answer, ContactSheets
+from input_fns import idx
+
+NAMES = [str(digit) for digit in range(10)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """The model_dir of a network trained on the sample."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    flags = ["--source", "sample", "--model", "dense", "--train_epochs", "4", "--model_dir", str(folder)]
+    done = subprocess.run(
+        [sys.executable, "-m", "estimator_mnist", *flags],
+        cwd=folder.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def digits(sample, tmp_path: Path) -> Path:
+    """A folder of 30 test images as <number>_<label>.png, a file that is none among them."""
+    images, labels = idx.read_split(sample.test.images, sample.test.labels)
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    for number in range(30):
+        picture = Image.fromarray(255 - images[number]).resize((150, 150), Image.Resampling.BICUBIC)
+        picture.save(folder / f"{number:02d}_{labels[number]}.png")
+    (folder / "10_broken.png").write_bytes((folder / "00_0.png").read_bytes()[:500])
+    return folder
+
+
+def test_a_folder_as_a_table_and_as_json(cli, run, digits, tmp_path):
+    table = cli("predict", "--model_dir", run, "digits", "--contact_sheet", "sheet.png")
+    assert table.returncode == 1
+    assert table.stderr == "error: 1 of 31 files have no answer: their lines say why\n"
+    header, rule, *rows = table.stdout.splitlines()
+    assert header.split() == ["file", "class", "probability", "runner-up"] and set(rule) == {"-", " "}
+    assert [row.split()[0] for row in rows] == [f"digits/{name}" for name in sorted(os.listdir(digits))]
+    right = [row.split()[1] == row.split()[0][-5] for row in rows if "error:" not in row]
+    assert len(right) == 30 and np.mean(right) > 0.8
+    assert "digits/10_broken.png  error: is damaged" in table.stdout
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.format == "PNG" and sheet.width > 400 and len(sheet.getcolors(1 << 16)) > 20
+    assert [path.name for path in tmp_path.iterdir() if "new" in path.name] == []
+
+    answers = json.loads(cli("predict", "--model_dir", run, "--json", "digits").stdout)
+    assert [answer["file"] for answer in answers] == [row.split()[0] for row in rows]
+    for answer, row in zip(answers, rows):
+        assert list(answer) == ["file", "class", "label", "probability", "probabilities", "error"]
+        if answer["error"]:
+            assert answer["class"] is answer["label"] is answer["probability"] is answer["probabilities"] is None
+        else:
+            assert answer["label"] == str(answer["class"]) == row.split()[1]
+            assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-5)
+            assert max(answer["probabilities"]) == answer["probabilities"][answer["class"]] == answer["probability"]
+
+
+def test_the_exported_model_comes_before_the_checkpoint(cli, run, digits, tmp_path):
+    import tensorflow as tf
+
+    from estimator_mnist import training
+    from estimator_mnist.experiment import Experiment
+
+    model_dir = tmp_path / "exported"
+    shutil.copytree(run, model_dir)
+    before = cli("predict", "--model_dir", model_dir, "--json", "digits")
+    estimator = training.create_estimator(Experiment.read(model_dir), model_dir)
+
+    def receiver() -> tf.estimator.export.ServingInputReceiver:
+        image = tf.compat.v1.placeholder(tf.float32, [None, 28, 28], "image")
+        return tf.estimator.export.ServingInputReceiver({"image": image}, {"image": image})
+
+    estimator.export_saved_model(str(model_dir / "export" / "final"), receiver)
+    for path in model_dir.glob("model.ckpt-*"):
+        path.unlink()
+    after = cli("predict", "--model_dir", model_dir, "--json", "digits")
+    for first, second in zip(json.loads(before.stdout), json.loads(after.stdout)):
+        assert first["class"] == second["class"] and first["error"] == second["error"]
+        if not first["error"]:
+            assert second["probabilities"] == pytest.approx(first["probabilities"], abs=1e-5)
+
+    (version,) = (model_dir / "export" / "final").iterdir()
+    (version / "saved_model.pb").write_bytes(b"junk")
+    done = cli("predict", "--model_dir", model_dir, "digits")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and f"{version}: cannot be loaded" in done.stderr
+
+
+def test_names_that_are_no_text_and_the_same_file_twice(cli, run, digits, tmp_path):
+    odd = os.fsdecode(b"digits/new\nline\xff\x1b[1m.png")
+    shutil.copy(digits / "01_1.png", tmp_path / odd)
+    words = ["predict", "--model_dir", run, odd, "digits/01_1.png", "digits/01_1.png"]
+    table = cli(*words, PYTHONIOENCODING="ascii")
+    assert table.returncode == 0 and len(table.stdout.splitlines()) == 5 and "\x1b" not in table.stdout
+    answers = json.loads(cli(*words, "--json").stdout)
+    assert answers[0]["file"] == odd
+    assert answers[0]["probabilities"] == answers[1]["probabilities"] == answers[2]["probabilities"]
+
+
+def call(run: Path, *words: str, **options) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "estimator_mnist", "predict", "--model_dir", str(run), *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
+
+
+def test_standard_input_and_words_after_two_dashes(run, digits):
+    shutil.copy(digits / "07_7.png", digits / "-x.png")
+    process = call(run, "--json", "-", "--", "-x.png", stdin=subprocess.PIPE, cwd=digits)
+    out, err = process.communicate((digits / "07_7.png").read_bytes())
+    first, second = json.loads(out)
+    assert process.returncode == 0 and err == b"" and (first["file"], second["file"]) == ("-", "-x.png")
+    assert first["probabilities"] == second["probabilities"]
+
+
+def test_many_files_come_in_order_from_several_processes(run, digits):
+    for copy in range(1000):
+        os.link(digits / f"{copy % 9:02d}_{copy % 9}.png", digits / f"many_{copy:04d}.png")
+    process = call(run, "--json", str(digits))
+    out, _ = process.communicate()
+    answers = {Path(answer["file"]).name: answer for answer in json.loads(out)}
+    assert list(answers) == sorted(os.listdir(digits)) and process.returncode == 1
+    for copy in range(1000):
+        original = answers[f"{copy % 9:02d}_{copy % 9}.png"]
+        assert answers[f"many_{copy:04d}.png"]["probabilities"] == pytest.approx(original["probabilities"], abs=1e-6)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, "closed pipe"], ids=str)
+def test_no_process_outlives_an_end_amid_the_work(run, digits, how):
+    many = digits / "many"
+    many.mkdir()
+    for copy in range(3000):
+        os.link(digits / "01_1.png", many / f"{copy:04d}.png")
+    process = call(run, str(many), str(many), str(many), start_new_session=True)
+    assert process.stdout is not None and process.stderr is not None
+    for _ in range(100):
+        process.stdout.readline()
+    if how == "closed pipe":
+        process.stdout.close()
+    else:
+        os.killpg(process.pid, how) if how == signal.SIGINT else process.send_signal(how)
+    assert process.wait(30) == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9, "closed pipe": 1}[how]
+    if how != signal.SIGKILL:  # of which Python's multiprocessing says that it cleans up
+        assert process.stderr.read() == b""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)  # is anyone left?
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    pytest.fail("processes were left")
+
+
+@pytest.mark.parametrize(
+    "words, code, said",
+    [
+        (["predict"], 2, "predict: names no files"),
+        (["predict", "nowhere.png"], 1, "1 of 1 files have no answer"),
+        (["predict", "digits", "--preprocess", "square"], 2, "--preprocess"),
+        (["predict", "digits", "--contact_sheet", "sheet.jpg"], 2, "--contact_sheet sheet.jpg: is written as PNG"),
+        (
+            ["predict", "digits", "--contact_sheet", "no/sheet.png"],
+            2,
+            "--contact_sheet no/sheet.png: cannot be written",
+        ),
+        (["predict", "digits", "--model", "conv"], 2, "--model is conv"),
+        (["predict", "digits", "--model_dir", "nothing"], 2, "--model_dir nothing: holds no experiment"),
+        (["evaluate", "digits"], 2, "digits: not expected here"),
+    ],
+)
+def test_bad_input_gets_one_line(cli, run, digits, words, code, said):
+    own = [] if "--model_dir" in words else ["--model_dir", run]
+    done = cli(*words, *own)
+    assert done.returncode == code and done.stderr.count("\n") == 1 and said in done.stderr, done.stderr
+
+
+def test_a_model_dir_without_a_network_is_one_line(cli, run, digits, tmp_path):
+    (tmp_path / "begun").mkdir()
+    shutil.copy(run / "experiment.json", tmp_path / "begun")
+    done = cli("predict", "--model_dir", "begun", "digits")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == "error: --model_dir begun: holds no trained model yet; train one first\n"
+
+
+def test_contact_sheets_have_pages(tmp_path):
+    random = np.random.default_rng(0)
+    answers = [
+        Answer(f"{i}.png", random.integers(0, 256, (28, 28), np.uint8), np.eye(10)[i % 10], None) for i in range(900)
+    ]
+    answers[5] = Answer("a name that is much longer than its place.png", None, None, "is empty")
+    sheets = ContactSheets(tmp_path / "sheet.png", NAMES)
+    for start in range(0, 900, 64):
+        sheets.add(answers[start : start + 64])
+    sheets.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sheet-2.png", "sheet-3.png", "sheet.png"]
+    with Image.open(tmp_path / "sheet.png") as first, Image.open(tmp_path / "sheet-3.png") as last:
+        assert first.height > 1000 and last.width == first.width and last.height < first.height / 2
