@@ -77,7 +77,8 @@ def _read_in_processes(chunks: Iterator[List[Found]], preprocess: str) -> Iterat
                 return
             yield ahead.popleft().result()
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        # Waiting, for without it Python's own end may stumble over pipes that are closed already.
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _chunks(found: Iterable[Found]) -> Iterator[List[Found]]:
