@@ -6,12 +6,15 @@ Estimator restores whatever the file `checkpoint` names, and fails in the middle
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 
+from estimator_mnist import networks
+from estimator_mnist.experiment import Experiment
 from input_fns import InputError
 from input_fns.errors import reason
 
@@ -75,6 +78,39 @@ def newest_whole(model_dir: Path) -> Tuple[int, Dict[int, str]]:
             f"(model.ckpt-{newest}: {skipped[newest]}); put a copy in place, or --clean starts over"
         )
     return 0, skipped
+
+
+def checked(experiment: Experiment, model_dir: Path, checkpoint: Optional[str]) -> str:
+    """Returns the path prefix of a checkpoint that is whole and of the experiment's network.
+
+    Args:
+        experiment: The experiment of the model_dir.
+        model_dir: Where the checkpoints are.
+        checkpoint: Path prefix of a checkpoint; None takes the newest whole one.
+
+    Raises:
+        InputError: There is no checkpoint, or the one named is damaged or another network's.
+    """
+    if checkpoint is None:
+        step, skipped = newest_whole(model_dir)
+        for damaged, wrong in skipped.items():
+            print(f"Passed over model.ckpt-{damaged}, which is damaged: {wrong}", file=sys.stderr)
+        if step not in steps(model_dir):
+            raise InputError(f"--model_dir {model_dir}: holds no checkpoint yet; train first")
+        return prefix(model_dir, step)
+    unfit = damage(checkpoint) or _difference(experiment, checkpoint)
+    if unfit:
+        raise InputError(f"--checkpoint {checkpoint}: cannot be used ({unfit}); name another one")
+    return checkpoint
+
+
+def _difference(experiment: Experiment, checkpoint: str) -> Optional[str]:
+    """Returns in what a checkpoint's network differs from the experiment's, None if in nothing."""
+    found = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    for name, shape in networks.create(experiment).weight_shapes().items():
+        if found.get(name) != list(shape):
+            return f"its {name} has the shape {found.get(name)}, the experiment's {list(shape)}"
+    return None
 
 
 def choose(model_dir: Path) -> Tuple[int, Dict[int, str]]:

@@ -1,19 +1,18 @@
-"""The trained network of a model_dir as a function. The only place that knows how exported models are kept."""
+"""The trained network of a model_dir as a function."""
 
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Tuple
 
 import numpy as np
 import tensorflow as tf
 
-from estimator_mnist import checkpoints, networks, run_config
+from estimator_mnist import checkpoints, cores, exporters, networks, run_config, serving
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.predict import Classifier
 from input_fns import InputError
 from input_fns.errors import reason
 
-EXPORTED = Path("export", "final")  # in a model_dir: SavedModels in folders named by numbers
-SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY  # "image" to "probabilities"
+SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
 
 def load(model_dir: Path, experiment: Experiment) -> Classifier:
@@ -24,21 +23,16 @@ def load(model_dir: Path, experiment: Experiment) -> Classifier:
     Raises:
         InputError: There is neither, or it is damaged.
     """
-    exported = newest_export(model_dir)
+    experiment = cores.within_ops(experiment)
+    versions = serving.versions(model_dir / exporters.FOLDER / exporters.FINAL)
     with tf.Graph().as_default():
         session = tf.compat.v1.Session(config=run_config.session_config(experiment))
-        if exported is not None:
-            images, probabilities = _saved_model(session, exported)
+        if versions:
+            images, probabilities = _saved_model(session, versions[max(versions)])
         else:
             images, probabilities = _checkpoint(session, model_dir, experiment)
         call = session.make_callable(probabilities, [images])
     return lambda batch: call(batch.astype(np.float32) / 255)
-
-
-def newest_export(model_dir: Path) -> Optional[Path]:
-    """Returns the newest exported SavedModel; one that is being written has another name."""
-    versions = [path for path in (model_dir / EXPORTED).glob("*") if path.name.isdigit() and path.is_dir()]
-    return max(versions, key=lambda path: int(path.name), default=None)
 
 
 def _saved_model(session: tf.compat.v1.Session, folder: Path) -> Tuple[tf.Tensor, tf.Tensor]:
@@ -47,7 +41,7 @@ def _saved_model(session: tf.compat.v1.Session, folder: Path) -> Tuple[tf.Tensor
         loaded = tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], str(folder))
         signature, graph = loaded.signature_def[SIGNATURE], session.graph
         return (
-            graph.get_tensor_by_name(signature.inputs["image"].name),
+            graph.get_tensor_by_name(signature.inputs[serving.IMAGE].name),
             graph.get_tensor_by_name(signature.outputs["probabilities"].name),
         )
     except Exception as error:  # of many classes, by what is damaged
@@ -58,13 +52,9 @@ def _saved_model(session: tf.compat.v1.Session, folder: Path) -> Tuple[tf.Tensor
 
 def _checkpoint(session: tf.compat.v1.Session, model_dir: Path, experiment: Experiment) -> Tuple[tf.Tensor, tf.Tensor]:
     """Builds the network into the session's graph, with a checkpoint's weights; returns as `_saved_model`."""
-    step, _ = checkpoints.newest_whole(model_dir)
-    if not checkpoints.steps(model_dir):
-        raise InputError(f"--model_dir {model_dir}: holds no trained model yet; train one first")
+    checkpoint = checkpoints.checked(experiment, model_dir, None)
     network = networks.create(experiment)
     network.build(experiment.seed)
+    network.restore(session, checkpoint)
     images = tf.compat.v1.placeholder(tf.float32, [None, *networks.IMAGE_SHAPE[:2]])
-    probabilities = tf.nn.softmax(network(images))
-    variables = [variable for parameter in network.variables.values() for variable in parameter.parts]
-    tf.compat.v1.train.Saver(variables).restore(session, checkpoints.prefix(model_dir, step))
-    return images, probabilities
+    return images, tf.nn.softmax(network(images))

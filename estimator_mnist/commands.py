@@ -7,10 +7,10 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import input_fns
-from estimator_mnist import flags, model_dirs, results, terminal
+from estimator_mnist import errors, flags, model_dirs, results, terminal
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.flags import FLAGS
 from estimator_mnist.stopping import Stopped, Stopper
@@ -60,28 +60,24 @@ def _train_to_the_end(
     experiment: Experiment, data: input_fns.Data, model_dir: Path, started: float, stopper: Stopper
 ) -> Dict[str, Any]:
     configure_tensorflow(experiment)
-    from estimator_mnist import errors, training
+    from estimator_mnist import training
 
-    try:
-        outcome, ending = training.run(experiment, data, model_dir, started, stopper)
-    except (InputError, errors.RunError):
-        raise
-    except Exception as error:
-        told = errors.in_one_line(error, model_dir, data)
-        if told is None:
-            raise
-        raise told from error
-    terminal.show_predictions(ending.classified, experiment.class_names)
+    with errors.told_in_one_line(model_dir, data):
+        outcome, ended = training.run(experiment, data, model_dir, started, stopper)
+    terminal.show_predictions(ended.classified, experiment.class_names)
     return outcome
 
 
 def evaluate(started: float) -> int:
     """Evaluates a checkpoint on the whole test split."""
-    experiment, data, model_dir, checkpoint = _trained()
+    model_dir, experiment = _trained()
+    checkpoint = flags.checkpoint(model_dir)
+    data = _data_of(experiment, model_dir)
     configure_tensorflow(experiment)
     from estimator_mnist import evaluation
 
-    result = evaluation.evaluate(experiment, data, model_dir, checkpoint)
+    with errors.told_in_one_line(model_dir, data):
+        result = evaluation.evaluate(experiment, data, model_dir, checkpoint)
     if FLAGS.json:
         print(json.dumps(result))
     else:
@@ -89,55 +85,70 @@ def evaluate(started: float) -> int:
     return 0
 
 
+def predict(started: float) -> int:
+    """Classifies image files."""
+    model_dir, experiment = _trained()
+    if not FLAGS.files:
+        raise InputError("predict: names no files; give image files, folders of them, or - for standard input")
+    quiet_tensorflow()
+    from estimator_mnist import predict
+
+    def load() -> predict.Classifier:
+        configure_tensorflow(experiment)
+        from estimator_mnist import classifier
+
+        return classifier.load(model_dir, experiment)
+
+    predict.run(FLAGS.files, FLAGS.preprocess, experiment, load, FLAGS.json, FLAGS.contact_sheet)
+    return 0
+
+
 def export(started: float) -> int:
     """Writes a checkpoint in other formats, each checked."""
     formats = flags.formats()
-    experiment, data, model_dir, checkpoint = _trained()
+    model_dir, experiment = _trained()
+    checkpoint = flags.checkpoint(model_dir)
+    data = _data_of(experiment, model_dir)
     with model_dirs.in_use(model_dir):
         configure_tensorflow(experiment)
-        from estimator_mnist import export as exporting
+        from estimator_mnist import export
 
-        rows, failures = exporting.export(experiment, data, model_dir, checkpoint, formats)
+        with errors.told_in_one_line(model_dir, data):
+            rows, failures = export.export(experiment, data, model_dir, checkpoint, formats)
     if FLAGS.json:
         print(json.dumps([row._asdict() for row in rows]))
     else:
-        exporting.show(rows)
+        export.show(rows)
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
-def _trained() -> Tuple[Experiment, input_fns.Data, Path, Optional[str]]:
-    """Returns the experiment of the model_dir that the flags name, its data, the model_dir, and --checkpoint's path."""
-    model_dir = flags.model_dir()
-    stored = model_dirs.stored_experiment(model_dir)
-    experiment = flags.override(stored)
-    checkpoint = flags.checkpoint(model_dir)
-    return experiment, _data_of(experiment, model_dir), model_dir, checkpoint
-
-
 def report(started: float) -> int:
     """Makes the report, the pictures and TensorBoard's view of the test split again, for a finished run."""
-    model_dir = flags.model_dir()
-    stored = model_dirs.stored_experiment(model_dir)
-    experiment = flags.override(stored)
+    model_dir, experiment = _trained()
     outcome = results.read(model_dir)
     if outcome is None:
         raise InputError(f"--model_dir {model_dir}: this run is not finished; train it to its end first")
-    with model_dirs.opened_for(stored, model_dir, clean=False):
-        data = _data_of(experiment, model_dir)
+    data = _data_of(experiment, model_dir)
+    with model_dirs.in_use(model_dir):
         configure_tensorflow(experiment)
-        from estimator_mnist import errors, training
+        from estimator_mnist import report
 
-        try:
-            path = training.report_again(experiment, data, model_dir, outcome)
-        except (InputError, errors.RunError):
-            raise
-        except Exception as error:
-            told = errors.in_one_line(error, model_dir, data)
-            raise told or error from error
+        with errors.told_in_one_line(model_dir, data):
+            path = report.write_again(experiment, outcome, data, model_dir)
     terminal.say(f"Report: {path}   Pictures: {model_dir / 'plots'}")
     return 0
+
+
+def _trained() -> Tuple[Path, Experiment]:
+    """Returns the model_dir that the flags name and its experiment, with what flags may change of it.
+
+    Raises:
+        InputError: It holds none, or a flag contradicts it.
+    """
+    model_dir = flags.model_dir()
+    return model_dir, flags.override(model_dirs.stored_experiment(model_dir))
 
 
 def _data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
@@ -159,25 +170,6 @@ def _data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
     if data.digest != experiment.data_digest:
         raise InputError(f"--model_dir {model_dir}: was trained on other data than {data.description}")
     return data
-
-
-def predict(started: float) -> int:
-    """Classifies image files."""
-    model_dir = flags.model_dir()
-    experiment = flags.override(model_dirs.stored_experiment(model_dir))
-    if not FLAGS.files:
-        raise InputError("predict: names no files; give image files, folders of them, or - for standard input")
-    quiet_tensorflow()
-    from estimator_mnist import predict
-
-    def load() -> predict.Classifier:
-        configure_tensorflow(experiment)
-        from estimator_mnist import classifier
-
-        return classifier.load(model_dir, experiment)
-
-    predict.run(FLAGS.files, FLAGS.preprocess, experiment, load, FLAGS.json, FLAGS.contact_sheet)
-    return 0
 
 
 def tensorboard(words: List[str]) -> int:

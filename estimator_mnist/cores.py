@@ -7,6 +7,7 @@ model and not of the machine, so that the same seed gives the same sums everywhe
 """
 
 import contextlib
+import dataclasses
 import os
 from typing import List
 
@@ -36,6 +37,11 @@ def of_shards(experiment: Experiment, images: tf.Tensor) -> List[tf.Tensor]:
     shards = max(PARTS.get(experiment.model, 1), SHARDS.get(experiment.model, 1))
     size = tf.shape(images)[0]
     return [images[size * shard // shards : size * (shard + 1) // shards] for shard in range(shards)]
+
+
+def within_ops(experiment: Experiment) -> Experiment:
+    """Returns the experiment for work that is one chain of ops, such as a served model's: the cores share each op."""
+    return dataclasses.replace(experiment, intra_op_threads=experiment.intra_op_threads or os.cpu_count() or 1)
 
 
 def intra_op_threads(experiment: Experiment) -> int:

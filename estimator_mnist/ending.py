@@ -6,7 +6,7 @@ from typing import Dict, List, NamedTuple
 import numpy as np
 
 import input_fns
-from estimator_mnist import analysis, checkpoints, classify, plots, projector, summaries
+from estimator_mnist import analysis, checkpoints, final_pass, plots, projector, summaries
 from estimator_mnist.analysis import Classified, Mistake
 from estimator_mnist.events import Scalars
 from estimator_mnist.experiment import Experiment
@@ -24,7 +24,7 @@ class Ending(NamedTuple):
     filters: bytes  # of the first layer, a PNG file
 
 
-def show(
+def make(
     experiment: Experiment,
     data: input_fns.Data,
     train_loss: List[float],
@@ -43,7 +43,7 @@ def show(
         model_dir: Where it lives.
     """
     names, checkpoint = experiment.class_names, checkpoints.prefix(model_dir, experiment.total_steps)
-    classified = classify.test_split(experiment, data, checkpoint)
+    classified = final_pass.over_test_split(experiment, data, checkpoint)
     matrix = analysis.confusion_matrix(classified)
     mistakes = analysis.most_confident_mistakes(classified, SHOWN_MISTAKES)
 

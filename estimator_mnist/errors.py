@@ -1,9 +1,10 @@
 """What can end a run that its user did nothing wrong to start."""
 
+import contextlib
 import errno
 import os
 from pathlib import Path
-from typing import Optional
+from typing import Iterator, Optional
 
 import input_fns
 from estimator_mnist.experiment import FILE_NAME
@@ -30,6 +31,20 @@ SYSTEM_ERRORS = [
         errno.EIO,
     )
 ]
+
+
+@contextlib.contextmanager
+def told_in_one_line(model_dir: Path, data: input_fns.Data) -> Iterator[None]:
+    """A context in which what a user can cause, such as a full disk, becomes an error of one line."""
+    try:
+        yield
+    except (InputError, RunError):
+        raise
+    except Exception as error:
+        told = in_one_line(error, model_dir, data)
+        if told is None:
+            raise
+        raise told from error
 
 
 def in_one_line(error: Exception, model_dir: Path, data: input_fns.Data) -> Optional[Exception]:

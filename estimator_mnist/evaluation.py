@@ -1,17 +1,13 @@
 """The evaluation of one checkpoint, apart from training."""
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Dict, Optional
 
-import tensorflow as tf
-
 import input_fns
-from estimator_mnist import checkpoints, networks, terminal
+from estimator_mnist import checkpoints, terminal
 from estimator_mnist import estimator as estimators
 from estimator_mnist.experiment import Experiment
-from input_fns import InputError
 
 
 def evaluate(
@@ -28,7 +24,7 @@ def evaluate(
     Raises:
         InputError: There is no checkpoint, or the one named is damaged or another network's.
     """
-    checkpoint = checked(experiment, model_dir, checkpoint)
+    checkpoint = checkpoints.checked(experiment, model_dir, checkpoint)
     # Estimator writes each evaluation as an event beside the model: here beside a folder that is thrown away.
     with tempfile.TemporaryDirectory() as scratch:
         estimator = estimators.create(experiment, Path(scratch))
@@ -36,34 +32,6 @@ def evaluate(
             lambda: input_fns.eval_input_fn(data.test, experiment.eval_batch_size), checkpoint_path=checkpoint
         )
     return {name: value.item() for name, value in result.items()}
-
-
-def checked(experiment: Experiment, model_dir: Path, checkpoint: Optional[str]) -> str:
-    """Returns the path prefix of a checkpoint that is whole and of the experiment's network.
-
-    Args and raises: as `evaluate`.
-    """
-    if checkpoint is None:
-        step, skipped = checkpoints.newest_whole(model_dir)
-        for damaged, wrong in skipped.items():
-            print(f"Passed over model.ckpt-{damaged}, which is damaged: {wrong}", file=sys.stderr)
-        if step not in checkpoints.steps(model_dir):
-            raise InputError(f"--model_dir {model_dir}: holds no checkpoint yet")
-        checkpoint = checkpoints.prefix(model_dir, step)
-    else:
-        unfit = checkpoints.damage(checkpoint) or _difference(experiment, checkpoint)
-        if unfit:
-            raise InputError(f"--checkpoint {checkpoint}: cannot be evaluated ({unfit}); name another one")
-    return checkpoint
-
-
-def _difference(experiment: Experiment, checkpoint: str) -> Optional[str]:
-    """Returns in what a checkpoint's network differs from the experiment's, None if in nothing."""
-    found = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
-    for name, shape in networks.create(experiment).weight_shapes().items():
-        if found.get(name) != list(shape):
-            return f"its {name} has the shape {found.get(name)}, the experiment's {list(shape)}"
-    return None
 
 
 def show(result: Dict[str, float], experiment: Experiment) -> None:

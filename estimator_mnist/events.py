@@ -1,10 +1,12 @@
-"""Reads back the scalars that a run wrote for TensorBoard."""
+"""Reads back what a run wrote for TensorBoard: the scalars of its training, and its evaluations."""
 
 from pathlib import Path
 from typing import Dict
 
 import tensorflow as tf
 
+TEST = "test"  # the name of the evaluations
+TEST_RUN = f"eval_{TEST}"  # the folder in the model_dir that Estimator makes of it: to TensorBoard another run
 Scalars = Dict[str, Dict[int, float]]  # tag -> step -> value
 
 
@@ -23,3 +25,13 @@ def scalars(folder: Path) -> Scalars:
         except tf.errors.DataLossError:
             continue
     return found
+
+
+def evaluations(model_dir: Path) -> Dict[int, Dict[str, float]]:
+    """Returns {step: {"loss", "accuracy", "global_step", ...}}, the evaluations on the test split so far."""
+    found: Dict[int, Dict[str, float]] = {}
+    for tag, values in scalars(model_dir / TEST_RUN).items():
+        for step, value in values.items():
+            found.setdefault(step, {})[tag] = value
+    whole = {step: result for step, result in found.items() if {"loss", "accuracy"} <= set(result)}
+    return {step: {**result, "global_step": step} for step, result in whole.items()}

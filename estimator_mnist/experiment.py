@@ -7,7 +7,7 @@ import os
 import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from input_fns import INPUTS, InputError
 
@@ -179,12 +179,12 @@ class Experiment:
         return cls(**values)
 
 
-def replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, content: Union[str, bytes]) -> None:
     """Writes a file so that a reader, or a kill, finds the old content or the new, never a part."""
     new = path.with_name(f"{path.name}.new-{os.getpid()}")
     try:
-        with open(new, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(new, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, path)

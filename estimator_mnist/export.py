@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import checkpoints, errors, evaluation, exporters, networks, runtimes, serving, terminal
+from estimator_mnist import checkpoints, cores, errors, exporters, networks, runtimes, serving, terminal
 from estimator_mnist import estimator as estimators
 from estimator_mnist.errors import RunError
 from estimator_mnist.experiment import Experiment
@@ -52,7 +52,8 @@ def export(
     Raises:
         InputError: There is no checkpoint, or the one named is damaged or another network's.
     """
-    checkpoint = evaluation.checked(experiment, model_dir, checkpoint)
+    experiment = cores.within_ops(experiment)
+    checkpoint = checkpoints.checked(experiment, model_dir, checkpoint)
     checkpoints.remove_unfinished(model_dir)
     (model_dir / exporters.FOLDER).mkdir(exist_ok=True)
     estimator = estimators.create(experiment, model_dir)

@@ -1,6 +1,7 @@
 """The flags: their definition, the reading of a command line, and the Experiment that they describe."""
 
 import dataclasses
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -183,7 +184,7 @@ def verbose() -> bool:
 
 
 def formats() -> List[str]:
-    """Returns --formats, each once.
+    """Returns --formats, each once; by default those that can be written without the network.
 
     Raises:
         InputError: There is no such format, or none is named.
@@ -192,7 +193,11 @@ def formats() -> List[str]:
     if unknown or not FLAGS.formats:
         wrong = ", ".join(unknown) or "nothing"
         raise InputError(f"--formats: {wrong} is no format; name some of {', '.join(FORMATS)}")
-    return list(dict.fromkeys(FLAGS.formats))
+    names = list(dict.fromkeys(FLAGS.formats))
+    if not FLAGS["formats"].present and importlib.util.find_spec("tf2onnx") is None:
+        names.remove("onnx")
+        print("onnx is left out: tf2onnx is not installed; it needs Python 3.10 or later", file=sys.stderr)
+    return names
 
 
 def checkpoint(folder: Path) -> Optional[str]:

@@ -57,7 +57,10 @@ class _Gradients:
             self.weights = {
                 name: tf.compat.v1.placeholder(tf.float32, shape) for name, shape in network.weight_shapes().items()
             }
-            values = {tuple(name.split("/")): [weight] for name, weight in self.weights.items()}
+            values = {}
+            for name, weight in self.weights.items():
+                layer, _, kind = name.rpartition("/")
+                values[layer, kind] = [weight]
             batches = input_fns.predict_input_fn(train, EXAMPLES, EXAMPLES)
             self._next = tf.compat.v1.data.make_one_shot_iterator(batches).get_next()
             self._images = tf.compat.v1.placeholder(tf.uint8, [None, *networks.IMAGE_SHAPE])

@@ -47,10 +47,9 @@ def opened_for(experiment: Experiment, model_dir: Path, clean: bool) -> Iterator
     try:
         _check_place(model_dir, clean)
         model_dir.mkdir(parents=True, exist_ok=True)
-        lock = _lock(model_dir)
     except OSError as error:
         raise InputError(f"--model_dir {model_dir}: cannot be used ({error.strerror or error})") from error
-    with lock:
+    with in_use(model_dir):
         try:
             if clean:
                 _clean(model_dir)

@@ -149,6 +149,11 @@ class Network:
                 full_name, weight.shape, initial, weight.parts, weight.axis
             )
 
+    def restore(self, session: tf.compat.v1.Session, checkpoint: str) -> None:
+        """Gives the parameters, which `build` has made, the values of a checkpoint, named by its path prefix."""
+        parts = [part for parameter in self.variables.values() for part in parameter.parts]
+        tf.compat.v1.train.Saver(parts).restore(session, checkpoint)
+
     def _weights(self) -> Iterator[Tuple[Layer, str, Weight]]:
         shape = IMAGE_SHAPE
         for layer in self.layers:

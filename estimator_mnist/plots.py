@@ -4,7 +4,6 @@ Figures are made without pyplot, which keeps state and takes a fifth of a second
 """
 
 import io
-import os
 import re
 from pathlib import Path
 from typing import Any, ContextManager, Dict, List, Sequence
@@ -18,6 +17,7 @@ from PIL import Image
 from estimator_mnist import analysis
 from estimator_mnist.analysis import Classified, Mistake
 from estimator_mnist.events import Scalars
+from estimator_mnist.experiment import replace_file
 
 FOLDER = "plots"
 TRAINING, TEST = "#3a7bd5", "#e07a2f"  # readable on white and on near black
@@ -177,8 +177,6 @@ def write(pictures: Dict[str, bytes], model_dir: Path) -> List[Path]:
     folder.mkdir(exist_ok=True)
     paths = []
     for name, content in pictures.items():
-        path, new = folder / f"{name}.png", folder / f"{name}.new-{os.getpid()}"
-        new.write_bytes(content)
-        new.replace(path)
-        paths.append(path)
+        paths.append(folder / f"{name}.png")
+        replace_file(paths[-1], content)
     return paths

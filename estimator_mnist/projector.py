@@ -10,8 +10,8 @@ from PIL import Image
 from tensorboard.plugins.projector import projector_config_pb2
 
 from estimator_mnist.analysis import Classified, montage
+from estimator_mnist.events import TEST_RUN
 from estimator_mnist.experiment import replace_file
-from estimator_mnist.summaries import TEST_RUN
 
 CONFIG = "projector_config.pbtxt"  # where the projector looks for it, in the folder of a run
 FOLDER = "projector"

@@ -11,11 +11,13 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from estimator_mnist import analysis, networks, plots
+import input_fns
+from estimator_mnist import analysis, checkpoints, ending, events, networks, plots
 from estimator_mnist.ending import Ending
 from estimator_mnist.experiment import DATA, Experiment, replace_file
 from estimator_mnist.recipes import RECIPES
 from estimator_mnist.terminal import percent
+from input_fns import InputError
 
 FILE_NAME = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -23,13 +25,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 NOT_SET_BY_NAME = DATA | {"model", "dataset", "source", "recipe", "input"}
 
 
-def write(experiment: Experiment, results: Dict[str, Any], ending: Ending, model_dir: Path) -> Path:
+def write(experiment: Experiment, results: Dict[str, Any], ended: Ending, model_dir: Path) -> Path:
     """Writes model_dir/report.html, whole or not at all, and returns its path.
 
     Args:
         experiment: The finished experiment.
         results: The content of its results.json.
-        ending: What was made of its test split.
+        ended: What was made of its test split.
         model_dir: Where it lives; its name is the page's title.
     """
     environment = jinja2.Environment(
@@ -42,29 +44,45 @@ def write(experiment: Experiment, results: Dict[str, Any], ending: Ending, model
     )
     environment.filters["percent"] = percent
     environment.filters["data_uri"] = _data_uri
-    wrong = ending.matrix - np.diag(np.diag(ending.matrix))
+    wrong = ended.matrix - np.diag(np.diag(ended.matrix))
     page = environment.get_template(FILE_NAME).render(
         name=model_dir.absolute().name,
         experiment=experiment,
         results=results,
-        mistakes_made=ending.classified.mistakes,
+        mistakes_made=ended.classified.mistakes,
         # Made by matplotlib from numbers and our own words: the only thing here that is not escaped.
-        curves={name: Markup(svg) for name, svg in ending.curves.items()},
-        matrix=ending.matrix.tolist(),
+        curves={name: Markup(svg) for name, svg in ended.curves.items()},
+        matrix=ended.matrix.tolist(),
         most_mistakes=max(1, int(wrong.max())),
-        figures=analysis.class_figures(ending.matrix, experiment.class_names),
+        figures=analysis.class_figures(ended.matrix, experiment.class_names),
         mistakes=[
-            (mistake, plots.png(Image.fromarray(255 - ending.classified.images[mistake.position])))
-            for mistake in ending.mistakes
+            (mistake, plots.png(Image.fromarray(255 - ended.classified.images[mistake.position])))
+            for mistake in ended.mistakes
         ],
-        filters=ending.filters,
-        filter_shape=ending.classified.filters.shape,
+        filters=ended.filters,
+        filter_shape=ended.classified.filters.shape,
         network=networks.create(experiment).table(),
         settings=_settings(experiment),
         command=command(experiment),
     )
     replace_file(model_dir / FILE_NAME, page)
     return model_dir / FILE_NAME
+
+
+def write_again(experiment: Experiment, results: Dict[str, Any], data: input_fns.Data, model_dir: Path) -> Path:
+    """Makes anew what a finished run leaves beside results.json: plots, TensorBoard's part and the page.
+
+    Args and returns: as `write`; the data is the experiment's.
+
+    Raises:
+        InputError: The last checkpoint is not there, or is damaged.
+    """
+    wrong = checkpoints.damage(checkpoints.prefix(model_dir, experiment.total_steps))
+    if wrong:
+        raise InputError(f"--model_dir {model_dir}: the last checkpoint of the run cannot be read ({wrong})")
+    training, tests = events.scalars(model_dir), events.evaluations(model_dir)
+    made = ending.make(experiment, data, results["train_loss"], training, tests, model_dir)
+    return write(experiment, results, made, model_dir)
 
 
 def command(experiment: Experiment) -> str:

@@ -17,11 +17,11 @@ from tensorboard.plugins.hparams import summary as hparams
 from tensorboard.plugins.pr_curve import summary as pr_curve
 
 from estimator_mnist.analysis import Classified
+from estimator_mnist.events import TEST_RUN
 from estimator_mnist.experiment import DATA, MAY_CHANGE, Experiment
 
 # TensorBoard reads the event files of a folder by their names: this one comes after those of the training.
 FILE_NAME = "events.out.tfevents.9999999999.end"
-TEST_RUN = "eval_test"  # the folder of the evaluations, beside the training: to TensorBoard another run
 
 
 def write(

@@ -17,9 +17,7 @@ from estimator_mnist.histograms import Histograms
 from estimator_mnist.hooks import EvaluationLog, EvaluationSaver, Trace, TrainingLog
 from estimator_mnist.model_fn import EPOCH_LOSS
 from estimator_mnist.stopping import Stopped, Stopper
-from input_fns import InputError
 
-TEST = "test"  # the name of the evaluations: Estimator writes them to eval_test
 PROFILE = "profile"  # folder in the model_dir for --profile
 
 
@@ -59,7 +57,7 @@ def run(
         _evaluate_what_was_missed(estimator, experiment, test_input, start, progress)
         seconds["evaluation"] = time.perf_counter() - began
         log = TrainingLog(model_dir, experiment.steps_per_epoch, progress.trained)
-        with exporters.of_run(experiment, model_dir, start, evaluations(model_dir)) as exports:
+        with exporters.of_run(experiment, model_dir, start, events.evaluations(model_dir)) as exports:
             if start < experiment.total_steps:
                 began = time.perf_counter()
                 stopper.deferring = True
@@ -72,7 +70,7 @@ def run(
                 seconds["to_first_step"] = (log.first_step_at or started) - started
             if stopper.requested:
                 raise Stopped(stopper.requested, checkpoints.newest_whole(model_dir)[0])
-            tests = evaluations(model_dir)
+            tests = events.evaluations(model_dir)
             seconds["export"] = exporters.finish(exports, estimator, tests[experiment.total_steps])
 
     epoch_loss = estimator.get_variable_value(EPOCH_LOSS).tolist()
@@ -87,31 +85,11 @@ def run(
         seconds,
         tf.__version__,
     )
-    shown = ending.show(experiment, data, outcome["train_loss"], training, tests, model_dir)
+    ended = ending.make(experiment, data, outcome["train_loss"], training, tests, model_dir)
     outcome["seconds"]["total"] = time.time() - started
-    report.write(experiment, outcome, shown, model_dir)
+    report.write(experiment, outcome, ended, model_dir)
     results.write(outcome, model_dir)  # last: where it is, all the rest is
-    return outcome, shown
-
-
-def report_again(experiment: Experiment, data: input_fns.Data, model_dir: Path, outcome: Dict[str, Any]) -> Path:
-    """Makes anew what `run` leaves of a finished run beside results.json, and returns the report's path.
-
-    Args:
-        experiment: The finished experiment.
-        data: Its data.
-        model_dir: Where it lives.
-        outcome: The content of results.json.
-
-    Raises:
-        InputError: The last checkpoint is not there, or is damaged.
-    """
-    wrong = checkpoints.damage(checkpoints.prefix(model_dir, experiment.total_steps))
-    if wrong:
-        raise InputError(f"--model_dir {model_dir}: the last checkpoint of the run cannot be read ({wrong})")
-    training, tests = events.scalars(model_dir), evaluations(model_dir)
-    shown = ending.show(experiment, data, outcome["train_loss"], training, tests, model_dir)
-    return report.write(experiment, outcome, shown, model_dir)
+    return outcome, ended
 
 
 def _go_on_from(experiment: Experiment, model_dir: Path) -> int:
@@ -133,15 +111,15 @@ def _evaluate_what_was_missed(
     progress: terminal.Progress,
 ) -> None:
     """Makes the evaluation before the first step, which `train_and_evaluate` skips, and those that a kill prevented."""
-    model_dir, done = Path(estimator.model_dir), evaluations(Path(estimator.model_dir))
+    model_dir, done = Path(estimator.model_dir), events.evaluations(Path(estimator.model_dir))
     for step in [0, *experiment.evaluation_steps]:
         if step in done or step > start:
             continue
         checkpoint = checkpoints.prefix(model_dir, step)
         if checkpoints.damage(checkpoint) is None:
-            result = estimator.evaluate(test_input, name=TEST, checkpoint_path=checkpoint)
+            result = estimator.evaluate(test_input, name=events.TEST, checkpoint_path=checkpoint)
         elif step == 0:
-            result = estimator.evaluate_initial(test_input, name=TEST)
+            result = estimator.evaluate_initial(test_input, name=events.TEST)
         else:
             continue  # its checkpoint is gone, and with it what could be evaluated
         progress.evaluated(result)
@@ -178,19 +156,9 @@ def _train_and_evaluate(
     eval_spec = tf.estimator.EvalSpec(
         input_fn=test_input,
         steps=None,  # all of the test split
-        name=TEST,
+        name=events.TEST,
         exporters=watching,
         start_delay_secs=0,
         throttle_secs=0,  # after every checkpoint, however soon it comes
     )
     tf.estimator.train_and_evaluate(estimator, train_spec, eval_spec)
-
-
-def evaluations(model_dir: Path) -> Dict[int, Dict[str, float]]:
-    """Returns {step: {"loss", "accuracy", "global_step", ...}}, the evaluations on the test split so far."""
-    found: Dict[int, Dict[str, float]] = {}
-    for tag, values in events.scalars(model_dir / f"eval_{TEST}").items():
-        for step, value in values.items():
-            found.setdefault(step, {})[tag] = value
-    whole = {step: result for step, result in found.items() if {"loss", "accuracy"} <= set(result)}
-    return {step: {**result, "global_step": step} for step, result in whole.items()}

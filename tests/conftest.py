@@ -1,5 +1,6 @@
 """What the tests share: real data, and the command line as a user calls it."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -53,16 +54,28 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def cli(tmp_path: Path) -> Run:
     """Runs the command line in a folder of the test's own, as run.sh does, and returns the finished process."""
+    return functools.partial(_command_line, tmp_path)
 
-    def run(*words: str, **env: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "estimator_mnist", *map(str, words)],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **env},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
 
-    return run
+def _command_line(folder: Path, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "estimator_mnist", *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+RUN = ["--source", "sample", "--model", "dense", "--train_steps", "400", "--evals", "4", "--dropout_rate", "0.3"]
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> Path:
+    """The model_dir of a finished run with the flags RUN, shared by many tests: they leave it as it is."""
+    folder = tmp_path_factory.mktemp("shared") / "run"
+    done = _command_line(folder.parent, *RUN, "--model_dir", str(folder))
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return folder

@@ -20,22 +20,6 @@ from input_fns import idx
 NAMES = [str(digit) for digit in range(10)]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
-    """The model_dir of a network trained on the sample."""
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    flags = ["--source", "sample", "--model", "dense", "--train_epochs", "4", "--model_dir", str(folder)]
-    done = subprocess.run(
-        [sys.executable, "-m", "estimator_mnist", *flags],
-        cwd=folder.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
 @pytest.fixture
 def digits(sample, tmp_path: Path) -> Path:
     """A folder of 30 test images as <number>_<label>.png, a file that is none among them."""
@@ -76,33 +60,21 @@ def test_a_folder_as_a_table_and_as_json(cli, run, digits, tmp_path):
 
 
 def test_the_exported_model_comes_before_the_checkpoint(cli, run, digits, tmp_path):
-    import tensorflow as tf
-
-    from estimator_mnist import training
-    from estimator_mnist.experiment import Experiment
-
-    model_dir = tmp_path / "exported"
-    shutil.copytree(run, model_dir)
-    before = cli("predict", "--model_dir", model_dir, "--json", "digits")
-    estimator = training.create_estimator(Experiment.read(model_dir), model_dir)
-
-    def receiver() -> tf.estimator.export.ServingInputReceiver:
-        image = tf.compat.v1.placeholder(tf.float32, [None, 28, 28], "image")
-        return tf.estimator.export.ServingInputReceiver({"image": image}, {"image": image})
-
-    estimator.export_saved_model(str(model_dir / "export" / "final"), receiver)
-    for path in model_dir.glob("model.ckpt-*"):
-        path.unlink()
-    after = cli("predict", "--model_dir", model_dir, "--json", "digits")
-    for first, second in zip(json.loads(before.stdout), json.loads(after.stdout)):
+    for name, without in (("exported", "model.ckpt-*"), ("saved", "export"), ("damaged", "nothing")):
+        shutil.copytree(run, tmp_path / name)
+        for path in (tmp_path / name).glob(without):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    exported, saved = (cli("predict", "--model_dir", name, "--json", "digits") for name in ("exported", "saved"))
+    for first, second in zip(json.loads(exported.stdout), json.loads(saved.stdout)):
         assert first["class"] == second["class"] and first["error"] == second["error"]
         if not first["error"]:
             assert second["probabilities"] == pytest.approx(first["probabilities"], abs=1e-5)
 
-    (version,) = (model_dir / "export" / "final").iterdir()
+    (version,) = (tmp_path / "damaged" / "export" / "final").iterdir()
     (version / "saved_model.pb").write_bytes(b"junk")
-    done = cli("predict", "--model_dir", model_dir, "digits")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and f"{version}: cannot be loaded" in done.stderr
+    done = cli("predict", "--model_dir", "damaged", "digits")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert f"{version.relative_to(tmp_path)}: cannot be loaded" in done.stderr
 
 
 def test_names_that_are_no_text_and_the_same_file_twice(cli, run, digits, tmp_path):
@@ -203,7 +175,7 @@ def test_a_model_dir_without_a_network_is_one_line(cli, run, digits, tmp_path):
     shutil.copy(run / "experiment.json", tmp_path / "begun")
     done = cli("predict", "--model_dir", "begun", "digits")
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr == "error: --model_dir begun: holds no trained model yet; train one first\n"
+    assert done.stderr == "error: --model_dir begun: holds no checkpoint yet; train first\n"
 
 
 def test_contact_sheets_have_pages(tmp_path):

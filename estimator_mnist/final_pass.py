@@ -4,12 +4,12 @@ import numpy as np
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import networks, run_config
+from estimator_mnist import cores, networks, run_config
 from estimator_mnist.analysis import Classified
 from estimator_mnist.experiment import Experiment
 
 
-def test_split(experiment: Experiment, data: input_fns.Data, checkpoint: str) -> Classified:
+def over_test_split(experiment: Experiment, data: input_fns.Data, checkpoint: str) -> Classified:
     """Classifies every example of the test split.
 
     Args:
@@ -22,16 +22,17 @@ def test_split(experiment: Experiment, data: input_fns.Data, checkpoint: str) ->
         batches = input_fns.eval_input_fn(data.test, experiment.eval_batch_size)
         features, labels = tf.compat.v1.data.make_one_shot_iterator(batches).get_next()
         network.build(experiment.seed)
-        *_, (hidden,), (logits,) = network.outputs(networks.scaled(features["image"]))
-        variables = [variable for parameter in network.variables.values() for variable in parameter.parts]
-        tf.compat.v1.train.Saver(variables).restore(session, checkpoint)
+        network.restore(session, checkpoint)
+        shards = [network.outputs(networks.scaled(shard)) for shard in cores.of_shards(experiment, features["image"])]
+        # Of the last two layers, each in one part.
+        hidden, logits = (tf.concat([outputs[layer][0] for outputs in shards], axis=0) for layer in (-2, -1))
         parts = []
         while True:
             try:
                 parts.append(session.run((features["image"], labels, logits, hidden)))
             except tf.errors.OutOfRangeError:
                 break
-        kernel = session.run(variables[0])
+        kernel = session.run(next(iter(network.variables.values())).parts[0])
     images, labels, logits, hidden = (np.concatenate(part) for part in zip(*parts))
     return Classified(images.reshape(-1, 28, 28), labels, logits, hidden, _as_images(kernel))
 
