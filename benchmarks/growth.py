@@ -23,7 +23,7 @@ import numpy as np
 from tabulate import tabulate
 
 import input_fns
-from benchmarks.processes import module, pyplot, run, say, update_json
+from benchmarks.processes import module, pyplot, run, say, told_in_one_line, update_json
 from input_fns import idx
 
 MB = 10**6
@@ -36,6 +36,7 @@ EPOCHS = ((1, 10, 30, 100), (1, 3))
 Row = Dict[str, Any]
 
 
+@told_in_one_line
 def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="bash run.sh benchmark growth", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a minute's worth, to see that it works")
@@ -50,11 +51,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         parser.error(f"--only: name some of {', '.join(PARTS)}")
     options.times = [int(count) for count in (options.times or TIMES[options.quick]).split(",")]
     options.steps = options.steps or EXAMPLES_STEPS[options.quick]
-    try:
-        data = input_fns.find("mnist", "tfds")
-    except input_fns.InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    data = input_fns.find("mnist", "tfds")
     found: Dict[str, List[Row]] = {}
     for number in (signal.SIGINT, signal.SIGTERM):  # as an exception, so that the large files are deleted
         signal.signal(number, lambda number, frame: sys.exit(128 + number))

@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, List, Optional
 from tabulate import tabulate
 
 import input_fns
-from benchmarks.processes import ROOT, Finished, module, pyplot, run, say, spread, update_json
+from benchmarks.processes import ROOT, Finished, module, pyplot, run, say, spread, told_in_one_line, update_json
 
 OURS, KERAS = "estimator-mnist", "Keras fit, plain"
 WANTED = 0.99  # test accuracy
@@ -26,6 +26,7 @@ KERAS_PATIENCE = 12  # epochs
 Figures = Dict[str, Any]
 
 
+@told_in_one_line
 def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="bash run.sh benchmark job", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", default=",".join(PARTS), help="parts, of whole, accuracy and fixed")
@@ -39,11 +40,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     options.only = options.only.split(",")
     if not set(options.only) <= set(PARTS):
         parser.error(f"--only: name some of {', '.join(PARTS)}")
-    try:
-        data = input_fns.find("mnist", "tfds")
-    except input_fns.InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    data = input_fns.find("mnist", "tfds")
     assert data.train.images is not None
     options.idx_dir = data.train.images.parent
     found: Dict[str, Figures] = {}

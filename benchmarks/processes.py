@@ -1,5 +1,6 @@
 """Programs run and measured from outside: wall time and peak memory of a whole process, whatever it does."""
 
+import functools
 import json
 import os
 import subprocess
@@ -8,10 +9,27 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from input_fns import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_SECONDS = 900
+Main = Callable[..., int]
+
+
+def told_in_one_line(main: Main) -> Main:
+    """Returns a benchmark's main function that says what is wrong with its input in one line, as the commands do."""
+
+    @functools.wraps(main)
+    def told(argv: Optional[List[str]] = None) -> int:
+        try:
+            return main(argv)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+
+    return told
 
 
 class Finished(NamedTuple):

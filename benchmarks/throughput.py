@@ -19,6 +19,7 @@ from typing import Dict, List, NamedTuple, Optional
 from tabulate import tabulate
 
 import input_fns
+from benchmarks.processes import pyplot, say, spread, told_in_one_line
 from estimator_mnist import environments
 from estimator_mnist.errors import RunError
 
@@ -54,6 +55,7 @@ CONTESTANTS["conv"] = [
 ]
 
 
+@told_in_one_line
 def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(
         prog="bash run.sh benchmark throughput", description=(__doc__ or "").split("\n")[0]
@@ -63,11 +65,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser.add_argument("--only", default="", help="contestants whose name contains one of these words")
     parser.add_argument("--out", default="runs/benchmark", help="where the JSON and the picture go")
     options = parser.parse_args(argv)
-    try:
-        data = input_fns.find("mnist", "tfds")
-    except input_fns.InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    data = input_fns.find("mnist", "tfds")
     assert data.train.images is not None
     found: Dict[str, Dict[str, List[float]]] = {}
     for model in options.model.split(","):
@@ -93,9 +91,7 @@ def _compete(model: str, contestants: List[Contestant], rounds: int, idx_dir: Pa
             if figure is None:
                 continue
             figures[contestant.name].append(figure)
-            print(
-                f"{model} {number + 1}/{rounds} {contestant.name}: {figure:,.0f} images/s", file=sys.stderr, flush=True
-            )
+            say(f"{model} {number + 1}/{rounds} {contestant.name}: {figure:,.0f} images/s")
     return {name: values for name, values in figures.items() if values}
 
 
@@ -106,7 +102,7 @@ def _run(python: str, contestant: Contestant, model: str, idx_dir: Path) -> Opti
         done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
         return float(json.loads(done.stdout.splitlines()[-1])["images_per_second"])
     except (subprocess.TimeoutExpired, IndexError, ValueError):
-        print(f"{contestant.name}: gave no figure for {model}, left out of this round", file=sys.stderr)
+        say(f"{contestant.name}: gave no figure for {model}, left out of this round")
         return None
 
 
@@ -116,9 +112,9 @@ def _python(environment: str) -> Optional[str]:
         return sys.executable
     requirements, folder = HERE / f"requirements-{environment}.txt", HERE / f".venv-{environment}"
     try:
-        return environments.python_of(requirements, folder, lambda line: print(line, file=sys.stderr, flush=True))
+        return environments.python_of(requirements, folder, say)
     except RunError as error:
-        print(f"{error}: its peers are left out", file=sys.stderr)
+        say(f"{error}: its peers are left out")
         return None
 
 
@@ -127,20 +123,15 @@ def _table(model: str, figures: Dict[str, List[float]]) -> str:
     rows = []
     for name, values in figures.items():
         middle = statistics.median(values)
-        spread = f"{min(values):,.0f} to {max(values):,.0f}"
-        rows.append([name, f"{middle:,.0f}", spread, len(values), f"{own / middle:.2f}"])
+        rows.append([name, f"{middle:,.0f}", spread(values, 0), len(values), f"{own / middle:.2f}"])
     headers = [f"{model}, training", "images/s, median", "min to max", "n", "estimator-mnist is faster by"]
     return "\n" + tabulate(rows, headers, disable_numparse=True, colalign=["left", *["right"] * 4]) + "\n"
 
 
 def _draw(found: Dict[str, Dict[str, List[float]]], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    figure, plots = pyplot.subplots(1, len(found), figsize=(6.5 * len(found), 4.2), layout="constrained", squeeze=False)
-    for axes, (model, figures) in zip(plots[0], found.items()):
+    plots = pyplot()
+    figure, grid = plots.subplots(1, len(found), figsize=(6.5 * len(found), 4.2), layout="constrained", squeeze=False)
+    for axes, (model, figures) in zip(grid[0], found.items()):
         names = list(reversed(figures))
         middles = [statistics.median(figures[name]) for name in names]
         below = [middle - min(figures[name]) for middle, name in zip(middles, names)]
