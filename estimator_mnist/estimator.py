@@ -35,7 +35,8 @@ class Estimator(tf.estimator.Estimator):
         """Evaluates all of the input, and writes the result to `eval_dir(name)`; as `tf.estimator.Estimator.evaluate`.
 
         Args:
-            input_fn: Returns the dataset. One and the same function is called once, however often it is given.
+            input_fn: Returns the dataset, of known cardinality. One and the same function is called once, however often
+                it is given.
             steps: Not offered: None.
             hooks: Not offered: none.
             checkpoint_path: What to evaluate; None: the newest checkpoint, or else the initial weights.
@@ -85,18 +86,24 @@ class _Evaluation:
         self._graph = tf.Graph()
         with self._graph.as_default():
             step = tf.compat.v1.train.create_global_step()
-            iterator = tf.compat.v1.data.make_initializable_iterator(input_fn())
+            batches = input_fn()
+            # Repeated, so that the iterator is not made anew, which takes longer than a small network's forward pass.
+            iterator = tf.compat.v1.data.make_initializable_iterator(batches.repeat())
             features, labels = iterator.get_next()
             spec = estimator.model_fn(features, labels, tf.estimator.ModeKeys.EVAL, estimator.config)
             metrics = {**spec.eval_metric_ops, "loss": tf.compat.v1.metrics.mean(spec.loss)}
             self._values = {name: value for name, (value, _) in metrics.items()}
             self._values[tf.compat.v1.GraphKeys.GLOBAL_STEP] = step
             self._batch = tf.group(*(update for _, update in metrics.values()))
-            self._begin = tf.group(iterator.initializer, tf.compat.v1.local_variables_initializer())
+            self._begin = tf.compat.v1.local_variables_initializer()
             self._initial = tf.compat.v1.global_variables_initializer()
             self._saver = tf.compat.v1.train.Saver(sharded=True)
+            cardinality = batches.cardinality()
         self._graph.finalize()
         self._session = tf.compat.v1.Session(graph=self._graph, config=estimator.config.session_config)
+        self._batches, _ = self._session.run((cardinality, iterator.initializer))
+        if self._batches < 0:
+            raise ValueError("input_fn: returns a dataset of unknown or infinite cardinality")
 
     def run(self, checkpoint: Optional[str]) -> Dict[str, np.generic]:
         if checkpoint is None:
@@ -105,8 +112,6 @@ class _Evaluation:
             with self._graph.as_default():  # else the saver takes it that nothing has a graph
                 self._saver.restore(self._session, checkpoint)
         self._session.run(self._begin)
-        while True:
-            try:
-                self._session.run(self._batch)
-            except tf.errors.OutOfRangeError:
-                return self._session.run(self._values)
+        for _ in range(self._batches):
+            self._session.run(self._batch)
+        return self._session.run(self._values)

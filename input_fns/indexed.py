@@ -56,7 +56,9 @@ def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
 
         return starts.map(as_written(batch))
 
-    return _as_is(_whole(split).flat_map(batches_of).prefetch(2))
+    # Cached, so that a caller who repeats it reads the file once.
+    batches = _whole(split).cache().flat_map(batches_of).prefetch(2)
+    return _as_is(batches.apply(tf.data.experimental.assert_cardinality(-(-split.examples // batch_size))))
 
 
 def _as_is(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -37,8 +37,9 @@ def train_batches(split: Split, blocks: Blocks, seed: int) -> tf.data.Dataset:
 
 def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
     """Returns the split once, in its order; see `eval_input_fn`."""
-    batches = _examples(split).batch(batch_size)
-    return batches.map(_features, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    batches = _examples(split).batch(batch_size).map(_features, num_parallel_calls=tf.data.AUTOTUNE)
+    known = tf.data.experimental.assert_cardinality(-(-split.examples // batch_size))
+    return batches.prefetch(tf.data.AUTOTUNE).apply(known)
 
 
 def _examples(split: Split, shuffle_seed: Any = None) -> tf.data.Dataset:

@@ -1,0 +1,34 @@
+"""The Estimator that keeps its evaluation, against the one of TensorFlow."""
+
+import pytest
+import tensorflow as tf
+
+import input_fns
+from estimator_mnist import checkpoints, estimator, model_dirs, run_config
+from estimator_mnist.model_fn import model_fn
+from input_fns import indexed, stream
+
+
+@pytest.mark.parametrize("batches_of", [indexed.eval_batches, stream.eval_batches])
+def test_evaluations_are_those_of_tensorflow_s_estimator(run, sample, tmp_path, batches_of):
+    experiment = model_dirs.stored_experiment(run)
+    made = []
+
+    def test_input() -> tf.data.Dataset:
+        made.append(batches_of(sample.test, 384))  # the last of them is smaller
+        return made[-1]
+
+    ours = estimator.create(experiment, tmp_path / "ours")
+    config = run_config.create(experiment, tmp_path / "theirs")
+    theirs = tf.estimator.Estimator(model_fn, config=config, params={"experiment": experiment})
+    steps = (100, 400, 200)
+    found = [ours.evaluate(test_input, checkpoint_path=checkpoints.prefix(run, step)) for step in steps]
+    assert len(made) == 1, "one and the same graph"
+    assert found == [theirs.evaluate(test_input, checkpoint_path=checkpoints.prefix(run, step)) for step in steps]
+
+
+@pytest.mark.parametrize("endless", [lambda data: data.repeat(), lambda data: data.filter(lambda *batch: True)])
+def test_an_evaluation_needs_to_know_its_length(run, sample, tmp_path, endless):
+    ours = estimator.create(model_dirs.stored_experiment(run), tmp_path / "ours")
+    with pytest.raises(ValueError, match="cardinality"):
+        ours.evaluate(lambda: endless(input_fns.eval_input_fn(sample.test, 384)))
