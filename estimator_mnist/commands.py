@@ -69,19 +69,30 @@ def _train_to_the_end(
 
 
 def evaluate(started: float) -> int:
-    """Evaluates a checkpoint on the whole test split."""
+    """Evaluates a checkpoint on the whole test split, and compares it with that of another run."""
     model_dir, experiment = _trained()
     checkpoint = flags.checkpoint(model_dir)
     data = _data_of(experiment, model_dir)
+    against = Path(FLAGS.against).expanduser() if FLAGS.against else None
+    if against:
+        other = flags.override_session(model_dirs.stored_experiment(against, "--against"))
+        others_data = _data_of(other, against)
     configure_tensorflow(experiment)
     from estimator_mnist import evaluation
 
     with errors.told_in_one_line(model_dir, data):
-        result = evaluation.evaluate(experiment, data, model_dir, checkpoint)
+        result, classified = evaluation.evaluate(experiment, data, model_dir, checkpoint)
+    if against:
+        with errors.told_in_one_line(against, others_data):
+            others = evaluation.evaluate(other, others_data, against).classified
+        compared = evaluation.compare(classified, others, model_dir, against)
+        result["against"] = {"model_dir": str(against), **compared._asdict()}
     if FLAGS.json:
         print(json.dumps(result))
-    else:
-        evaluation.show(result, experiment)
+        return 0
+    evaluation.show(result, experiment)
+    if against:
+        evaluation.show_comparison(compared, model_dir, against)
     return 0
 
 

@@ -6,10 +6,11 @@ from typing import Dict, List, NamedTuple
 import numpy as np
 
 import input_fns
-from estimator_mnist import analysis, checkpoints, final_pass, plots, projector, summaries
+from estimator_mnist import analysis, checkpoints, final_pass, plots, predictions, projector, statistics, summaries
 from estimator_mnist.analysis import Classified, Mistake
 from estimator_mnist.events import Scalars
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.statistics import Calibration
 
 SHOWN_MISTAKES = 24
 
@@ -20,7 +21,8 @@ class Ending(NamedTuple):
     classified: Classified
     matrix: np.ndarray  # the confusion matrix
     mistakes: List[Mistake]  # made with the highest probability
-    curves: Dict[str, str]  # "loss", "accuracy" -> SVG element
+    calibration: Calibration
+    curves: Dict[str, str]  # "loss", "accuracy", "reliability" -> SVG element
     filters: bytes  # of the first layer, a PNG file
 
 
@@ -32,7 +34,7 @@ def make(
     tests: Dict[int, Dict[str, float]],
     model_dir: Path,
 ) -> Ending:
-    """Classifies the test split with the last checkpoint, and writes plots/*.png and TensorBoard's part.
+    """Classifies the test split with the last checkpoint, and writes plots/*.png, predictions.npz, TensorBoard's part.
 
     Args:
         experiment: The finished experiment.
@@ -46,18 +48,23 @@ def make(
     classified = final_pass.over_test_split(experiment, data, checkpoint)
     matrix = analysis.confusion_matrix(classified)
     mistakes = analysis.most_confident_mistakes(classified, SHOWN_MISTAKES)
+    calibration = statistics.calibration(classified.probabilities, classified.labels)
 
     with plots.style():
         loss = plots.training_curves("loss", train_loss, training, tests, experiment.steps_per_epoch)
         accuracy = plots.training_curves("accuracy", [], training, tests, experiment.steps_per_epoch)
+        reliability = plots.reliability(calibration)
         curves = {"training_loss": plots.png(loss), "training_accuracy": plots.png(accuracy)}
         of_test = {
             "confusion_matrix": plots.png(plots.confusion_matrix(matrix, names)),
             "mistakes": plots.png(plots.mistakes(classified, mistakes, names)),
             "filters": plots.png(plots.filters(classified.filters)),
+            "reliability": plots.png(reliability),
         }
         elements = {"loss": plots.svg(loss, "loss"), "accuracy": plots.svg(accuracy, "accuracy")}
+        elements["reliability"] = plots.svg(reliability, "reliability")
     plots.write({**curves, **of_test}, model_dir)
+    predictions.write(classified, model_dir)
     projector.write(classified, names, model_dir)
     summaries.write(experiment, classified, of_test, Path(f"{checkpoint}.index").stat().st_mtime, model_dir)
-    return Ending(classified, matrix, mistakes, elements, of_test["filters"])
+    return Ending(classified, matrix, mistakes, calibration, elements, of_test["filters"])

@@ -19,7 +19,7 @@ from input_fns import INPUTS, PREPROCESSES, SOURCES, Data, InputError
 FLAGS = flags.FLAGS
 COMMANDS = {
     "train": "train and evaluate to the end, then show predictions (the default)",
-    "evaluate": "loss and accuracy of the newest (or --checkpoint) checkpoint on the test split",
+    "evaluate": "the newest (or --checkpoint) checkpoint on the test split, and --against another run",
     "predict": "classify image files: predict FILES, which are files, folders, or - for standard input",
     "export": "the newest (or --checkpoint) checkpoint in the --formats of other runtimes, each checked",
     "report": "report.html and the pictures of a finished run, again",
@@ -71,6 +71,7 @@ flags.DEFINE_string("contact_sheet", None, "predict: also write what the network
 # Output.
 flags.DEFINE_boolean("json", False, "evaluate, predict, export: print JSON.")
 flags.DEFINE_string("checkpoint", None, "evaluate, export: a checkpoint's path, its step, or best.")
+flags.DEFINE_string("against", None, "evaluate: the model_dir of another run, compared on the same images.")
 flags.DEFINE_list("formats", list(FORMATS[:-1]), f"export: of {', '.join(FORMATS)}; keras needs the network once.")
 
 
@@ -145,6 +146,12 @@ def override(stored: Experiment) -> Experiment:
             f"{differences[0]} as in the experiment of {model_dir()}; leave it out, or name its --model_dir"
         )
     return changed
+
+
+def override_session(stored: Experiment) -> Experiment:
+    """Returns a stored experiment with the flags of the command line that change nothing in what is learned."""
+    given = {name: value for name, value in explicit().items() if name in experiments.MAY_CHANGE}
+    return dataclasses.replace(stored, **given)
 
 
 def explicit() -> Dict[str, Any]:

@@ -25,6 +25,7 @@ LEFT_BY_A_RUN = (
     "best",
     "export",
     "plots",
+    "predictions.npz",
     "profile",
     "projector",
     "projector_config.pbtxt",
@@ -82,15 +83,15 @@ def in_use(model_dir: Path) -> Iterator[None]:
         yield
 
 
-def stored_experiment(model_dir: Path) -> Experiment:
-    """Returns the experiment of a model_dir.
+def stored_experiment(model_dir: Path, flag: str = "--model_dir") -> Experiment:
+    """Returns the experiment of a model_dir, which a flag names.
 
     Raises:
         InputError: It holds none.
     """
     stored = Experiment.read(model_dir)
     if stored is None:
-        raise InputError(f"--model_dir {model_dir}: holds no experiment; train one first, or name its folder")
+        raise InputError(f"{flag} {model_dir}: holds no experiment; train one first, or name its folder")
     return stored
 
 

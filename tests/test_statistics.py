@@ -1,0 +1,135 @@
+"""Intervals, tests and calibration, each against TensorFlow's functions, sums written out or published figures."""
+
+import itertools
+import json
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import RUN
+
+from estimator_mnist import predictions, statistics
+
+
+def test_student_s_t_is_the_inverse_of_the_incomplete_beta_function():
+    for freedom in [1, 2, 3, 4, 5, 9, 10, 99, 1000]:
+        t = statistics.student_t(freedom)
+        outside = tf.math.betainc(np.float64(freedom / 2), np.float64(0.5), np.float64(freedom / (freedom + t * t)))
+        assert float(outside) == pytest.approx(0.05, rel=1e-9), freedom
+    # Of any printed table.
+    assert [round(statistics.student_t(freedom), 3) for freedom in (1, 2, 4, 30)] == [12.706, 4.303, 2.776, 2.042]
+
+
+def test_a_summary_is_mean_deviation_and_student_s_interval():
+    found = statistics.summary([0.98, 0.982, 0.987])
+    assert (found.n, found.mean, found.std) == (3, pytest.approx(0.983), pytest.approx(math.sqrt(13e-6)))
+    half = 4.302652729911275 * math.sqrt(13e-6 / 3)
+    assert found.interval == pytest.approx((0.983 - half, 0.983 + half))
+    alone = statistics.summary([0.9])
+    assert (alone.n, alone.mean) == (1, 0.9) and math.isnan(alone.std) and math.isnan(alone.interval[0])
+
+
+@pytest.mark.parametrize("right, examples", [(9937, 10_000), (1, 10_000), (500, 1000), (3, 7)])
+def test_the_ends_of_wilson_s_interval_are_where_the_score_test_turns(right, examples):
+    for end in statistics.wilson_interval(right, examples):
+        score = (right / examples - end) / math.sqrt(end * (1 - end) / examples)
+        assert abs(score) == pytest.approx(1.959963984540054)
+
+
+def test_wilson_s_interval_at_the_ends():
+    assert statistics.wilson_interval(10, 10) == (pytest.approx(0.7224672), 1.0)
+    assert statistics.wilson_interval(0, 10) == (0.0, pytest.approx(1 - 0.7224672))
+
+
+def test_calibration_is_its_definition_summed_example_by_example():
+    random = np.random.default_rng(5)
+    probabilities = random.dirichlet([0.3] * 10, 2000).astype(np.float32)
+    labels = np.where(random.random(2000) < 0.7, probabilities.argmax(axis=1), random.integers(0, 10, 2000))
+    found = statistics.calibration(probabilities, labels)
+    error = 0.0
+    for part in found.bins:
+        members = [i for i in range(2000) if part.low < probabilities[i].max() <= part.high]
+        assert part.examples == len(members)
+        if members:
+            accuracy = np.mean([probabilities[i].argmax() == labels[i] for i in members])
+            confidence = np.mean([float(probabilities[i].max()) for i in members])
+            assert (part.accuracy, part.confidence) == (pytest.approx(accuracy), pytest.approx(confidence))
+            error += len(members) / 2000 * abs(accuracy - confidence)
+    assert len(found.bins) == 15 and found.error == pytest.approx(error) and error > 0.05
+
+
+def test_a_network_that_is_sure_and_right_is_calibrated():
+    found = statistics.calibration(np.eye(10, dtype=np.float32), np.arange(10))
+    assert found.error == 0 and found.bins[-1].examples == 10
+
+
+def test_mcnemar_s_test_counts_the_ways_a_fair_coin_falls():
+    # One by one: all ways in which 7 images can fall, as unevenly as 1 to 6 or more so.
+    ways = [sum(coins) for coins in itertools.product((0, 1), repeat=7)]
+    expected = Fraction(sum(min(heads, 7 - heads) <= 1 for heads in ways), 2**7)
+    a = np.array([True] * 100 + [True] + [False] * 6 + [False] * 3)
+    b = np.array([True] * 100 + [False] + [True] * 6 + [False] * 3)
+    found = statistics.compare(a, b)
+    assert found[:4] == (100, 1, 6, 3) and found.difference == pytest.approx(-5 / 110)
+    assert found.p_value == float(expected)
+    swapped = statistics.compare(b, a)
+    assert swapped.p_value == found.p_value and swapped.interval == pytest.approx(
+        [-end for end in found.interval[::-1]]
+    )
+    same = statistics.compare(a, a)
+    assert same.p_value == 1 and same.difference == 0 and same.interval[0] < 0 < same.interval[1]
+    many = statistics.compare(np.arange(60_000) < 20_000, np.arange(60_000) >= 20_000)
+    assert 0 <= many.p_value < 1e-300
+
+
+def test_the_interval_of_a_difference_is_the_one_published():
+    """Airway hyper-responsiveness before and after a transplant: Fagerland et al. 2014, tables 1 and 8."""
+    a = np.array([True] * 1 + [True] * 1 + [False] * 7 + [False] * 12)
+    b = np.array([True] * 1 + [False] * 1 + [True] * 7 + [False] * 12)
+    assert statistics.compare(a, b).p_value == pytest.approx(0.0703125)
+    assert [round(end, 3) for end in statistics.compare(a, b).interval] == [-0.507, -0.015]
+
+
+def test_evaluate_tells_how_sure_it_is(cli, run):
+    found = json.loads(cli("evaluate", "--model_dir", run, "--json").stdout)
+    stored = json.loads((run / "results.json").read_text())
+    assert (found["loss"], found["accuracy"]) == (stored["final"]["test_loss"], stored["final"]["test_accuracy"])
+    assert found["examples"] == 1000 and found["mistakes"] == round(1000 * (1 - found["accuracy"]))
+    low, high = found["accuracy_interval"]
+    assert low < found["accuracy"] < high and (low, high) == statistics.wilson_interval(1000 - found["mistakes"], 1000)
+    kept = predictions.read(run)
+    expected = statistics.calibration(kept.probabilities, kept.labels)
+    assert found["calibration_error"] == pytest.approx(expected.error, abs=1e-6) and 0 < expected.error < 0.2
+    assert sum(part["examples"] for part in found["calibration"]) == 1000
+    shown = cli("evaluate", "--model_dir", run).stdout
+    assert f"{100 * low:.2f}% to {100 * high:.2f}%" in shown and "calibration error (15 bins)" in shown
+
+
+def test_two_runs_are_compared_on_the_same_images(cli, run, tmp_path):
+    assert cli(*RUN, "--train_steps", "40", "--model_dir", "short").returncode == 0
+    done = cli("evaluate", "--model_dir", run, "--against", "short", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    ours, theirs = predictions.read(run), predictions.read(tmp_path / "short")
+    right = [kept.probabilities.argmax(axis=1) == kept.labels for kept in (ours, theirs)]
+    assert found["against"]["only_a_right"] == (right[0] & ~right[1]).sum() > found["against"]["only_b_right"]
+    assert found["against"]["difference"] == pytest.approx(right[0].mean() - right[1].mean())
+    shown = cli("evaluate", "--model_dir", run, "--against", "short").stdout
+    assert "A is better on this split" in shown and "McNemar" in shown
+    with_itself = cli("evaluate", "--model_dir", run, "--against", run).stdout
+    assert "nothing tells them apart" in with_itself
+
+
+def test_runs_on_other_images_are_not_compared(cli, run, tmp_path, sample, fashion_mnist):
+    assert cli("--dataset", "fashion_mnist", "--model", "dense", "--train_steps", "5").returncode == 0
+    for words, message in (
+        (
+            ["--against", "runs/fashion_mnist-dense"],
+            "--against runs/fashion_mnist-dense: was evaluated on other images",
+        ),
+        (["--against", "none"], "--against none: holds no experiment"),
+    ):
+        refused = cli("evaluate", "--model_dir", run, *words)
+        assert refused.returncode == 2 and message in refused.stderr and refused.stderr.count("\n") == 1
