@@ -127,8 +127,8 @@ def compare(a_right: np.ndarray, b_right: np.ndarray) -> Comparison:
     """Compares two networks by the examples on which only one of them is right.
 
     The test is McNemar's (1947) in its exact form: were they equally good, each of these examples would go to either
-    with probability 1/2. The interval is Bonett and Price's (2012, doi 10.3102/1076998611411915), which Fagerland,
-    Lydersen and Laake (2014, doi 10.1002/sim.6148) recommend: Wald's after one more of each of these examples.
+    with probability 1/2. The interval is Bonett and Price's (2012), one of those that Fagerland, Lydersen and Laake
+    (2014, doi 10.1002/sim.6148) recommend for paired proportions: Wald's after one more of each of these examples.
 
     Args:
         a_right, b_right: bool [n], the same examples in the same order.

@@ -84,12 +84,20 @@ def test_mcnemar_s_test_counts_the_ways_a_fair_coin_falls():
     assert 0 <= many.p_value < 1e-300
 
 
-def test_the_interval_of_a_difference_is_the_one_published():
-    """Airway hyper-responsiveness before and after a transplant: Fagerland et al. 2014, tables 1 and 8."""
-    a = np.array([True] * 1 + [True] * 1 + [False] * 7 + [False] * 12)
-    b = np.array([True] * 1 + [False] * 1 + [True] * 7 + [False] * 12)
-    assert statistics.compare(a, b).p_value == pytest.approx(0.0703125)
-    assert [round(end, 3) for end in statistics.compare(a, b).interval] == [-0.507, -0.015]
+def test_the_interval_of_a_difference_holds_the_true_one_about_as_often_as_it_says():
+    """Of all outcomes with 100 images: the probability of those whose interval holds the true difference."""
+    n = 100
+    for share_a, share_b in ((0.02, 0.05), (0.05, 0.05), (0.01, 0.1)):
+        held = 0.0
+        for only_a, only_b in itertools.product(range(25), range(35)):
+            ways = math.comb(n, only_a) * math.comb(n - only_a, only_b)
+            rest = (1 - share_a - share_b) ** (n - only_a - only_b)
+            a_right, b_right = np.zeros(n, bool), np.zeros(n, bool)
+            a_right[:only_a] = b_right[only_a : only_a + only_b] = True
+            low, high = statistics.compare(a_right, b_right).interval
+            if low <= share_a - share_b <= high:
+                held += ways * share_a**only_a * share_b**only_b * rest
+        assert 0.94 < held < 0.98, (share_a, share_b, held)
 
 
 def test_evaluate_tells_how_sure_it_is(cli, run):
