@@ -33,9 +33,7 @@ def train(started: float) -> int:
 def _train(started: float, stopper: Stopper) -> int:
     model_dir = flags.model_dir()
     quiet_tensorflow()
-    data = input_fns.find(
-        FLAGS.dataset, FLAGS.source, FLAGS.data_dir, FLAGS.idx_dir, FLAGS.input == "stream", terminal.say
-    )
+    data = _named_data()
     experiment = flags.experiment(data)
     with model_dirs.opened_for(experiment, model_dir, FLAGS.clean):
         terminal.show_data(data)
@@ -183,6 +181,24 @@ def _data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
     return data
 
 
+def _named_data() -> input_fns.Data:
+    """Returns the data that the flags name.
+
+    Raises:
+        InputError: It is not there.
+    """
+    stream = FLAGS.input == "stream"
+    return input_fns.find(FLAGS.dataset, FLAGS.source, FLAGS.data_dir, FLAGS.idx_dir, stream, terminal.say)
+
+
+def sweep(words: List[str]) -> int:
+    """Runs the main job over lists of values, or a search; the words are their flags."""
+    quiet_tensorflow()
+    from estimator_mnist import sweep
+
+    return sweep.run(words, _named_data)
+
+
 def tensorboard(words: List[str]) -> int:
     """Becomes TensorBoard on all runs, reachable from this machine only."""
     given = " ".join(words)
@@ -218,7 +234,12 @@ COMMANDS: Dict[str, Callable[[float], int]] = {
     "export": export,
     "report": report,
 }
-PASSING_ON: Dict[str, Callable[[List[str]], int]] = {"benchmark": benchmark, "tensorboard": tensorboard, "test": test}
+PASSING_ON: Dict[str, Callable[[List[str]], int]] = {
+    "benchmark": benchmark,
+    "sweep": sweep,
+    "tensorboard": tensorboard,
+    "test": test,
+}
 BENCHMARKS = ("throughput", "job", "growth", "faults")
 
 

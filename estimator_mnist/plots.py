@@ -6,7 +6,7 @@ Figures are made without pyplot, which keeps state and takes a fifth of a second
 import io
 import re
 from pathlib import Path
-from typing import Any, ContextManager, Dict, List, Sequence
+from typing import TYPE_CHECKING, Any, ContextManager, Dict, List, Sequence
 
 import matplotlib
 import numpy as np
@@ -16,9 +16,11 @@ from PIL import Image
 
 from estimator_mnist import analysis
 from estimator_mnist.analysis import Classified, Mistake
-from estimator_mnist.events import Scalars
 from estimator_mnist.experiment import replace_file
 from estimator_mnist.statistics import Calibration
+
+if TYPE_CHECKING:
+    from estimator_mnist.events import Scalars  # with TensorFlow, which the picture of a sweep does without
 
 FOLDER = "plots"
 TRAINING, TEST = "#3a7bd5", "#e07a2f"  # readable on white and on near black
@@ -47,7 +49,7 @@ FILTER_PIXELS = 1000  # at most so wide
 def training_curves(
     quantity: str,
     epoch_means: Sequence[float],
-    training: Scalars,
+    training: "Scalars",
     evaluations: Dict[int, Dict[str, float]],
     steps_per_epoch: int,
 ) -> Figure:

@@ -7,7 +7,6 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Dict, Optional, Type
 
-
 # Environment variable: a pipe of which only the parent holds the other end. A run that has it ends with its parent.
 PARENT_PIPE = "ESTIMATOR_MNIST_PARENT_PIPE"
 

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Union
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Union
 
 from estimator_mnist import results, stopping
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.stopping import Stopper
 from estimator_mnist.sweep_search import FAILED, FINISHED, PRUNED, STOPPED, Listed, Optuna, Run
+from input_fns import InputError
 
 LOGS = "logs"  # folder in the folder of the sweep: what each run printed
 POLL_SECONDS = 0.1
@@ -42,13 +43,21 @@ def cores() -> int:
 def finished(run: Run) -> Optional[Outcome]:
     """Returns the outcome of a run that is finished, None if there is something left to do."""
     outcome = results.read(run.folder)
-    stored = Experiment.read(run.folder) if outcome else None
+    try:
+        stored = Experiment.read(run.folder) if outcome else None
+    except InputError:  # damaged: the run itself will say so
+        return None
     same = stored is not None and not run.experiment.differences(stored)
     return Outcome(FINISHED, "", outcome) if same else None
 
 
 def run_all(
-    search: Search, jobs: int, folder: Path, stopper: Stopper, ended: Callable[[Run, Outcome, bool], None]
+    search: Search,
+    jobs: int,
+    folder: Path,
+    stopper: Stopper,
+    ended: Callable[[Run, Outcome, bool], None],
+    working: Callable[[Iterable[Run]], None],
 ) -> Dict[Run, Outcome]:
     """Runs what a search asks for, until it asks for nothing more or a signal comes.
 
@@ -58,6 +67,7 @@ def run_all(
         folder: Of the sweep.
         stopper: Is deferring; a signal in it ends all runs, which save their step.
         ended: Called for every run with how it ended and whether it ran just now, and not in an earlier call.
+        working: Called now and then with the runs at work.
 
     Raises:
         OSError: A log or process cannot be made.
@@ -80,6 +90,7 @@ def run_all(
             if not processes.running:
                 return outcomes
             time.sleep(POLL_SECONDS)
+            working(processes.running)
             if stopper.requested:
                 processes.stop_all()
             for run in list(processes.running):
@@ -112,7 +123,7 @@ class _Processes:
     """The processes at work. They end with this one, in whatever way it ends: see stopping.PARENT_PIPE."""
 
     def __init__(self, folder: Path):
-        self.running: Dict[Run, "subprocess.Popen[bytes]"] = {}
+        self.running: Dict[Run, subprocess.Popen[bytes]] = {}
         self._logs = folder / LOGS
         self._asked: Dict[Run, str] = {}  # those that were asked to end, and why
         self._sizes: Dict[Run, int] = {}  # of the event files of their evaluations

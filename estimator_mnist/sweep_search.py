@@ -39,6 +39,12 @@ class Listed:
         self.total = len(self.runs)
         self.impossible: Dict[str, str] = {}  # name of a setting's first run -> why it cannot be
         self._waiting = deque(self.runs)
+        self._settled = 0
+
+    @property
+    def settled(self) -> int:
+        """How many of the `total` runs have come to an end, or will not come."""
+        return self._settled
 
     def next(self) -> Optional[Run]:
         """Returns the next run, None if there is none at present."""
@@ -50,13 +56,14 @@ class Listed:
 
     def ended(self, run: Run, state: str, accuracy: float) -> None:
         """Is told how a run came to its end, and with which accuracy where it is FINISHED."""
+        self._settled += state != STOPPED
 
 
 class Optuna:
     """Settings by Optuna's TPE sampler, hopeless ones ended by its median pruner; both as the library sets them.
 
-    A trial is a setting. Its seeds run one after the other; it is judged by the mean of their accuracies. All trials are
-    in an SQLite file, so that a killed search goes on with what it knew.
+    A trial is a setting. Its seeds run one after the other; it is judged by the mean of their accuracies. All trials
+    are in an SQLite file, so that a killed search goes on with what it knew.
     """
 
     watches = True
@@ -112,6 +119,11 @@ class Optuna:
                 self._study.enqueue_trial(params, skip_if_exists=False)
         self.runs = [self._make_run(setting, seed) for setting in self._known for seed in self._space.seeds]
 
+    @property
+    def settled(self) -> int:
+        at_work = {setting: len(self._accuracies[setting]) for setting in self._trials}
+        return sum(at_work.get(setting, len(self._space.seeds)) for setting in self._known)
+
     def next(self) -> Optional[Run]:
         while not self._waiting and len(self._known) < (self._space.samples or 0) and self._attempts:
             trial = self._study.ask()
@@ -127,6 +139,7 @@ class Optuna:
             except InputError as error:
                 self.impossible[name(setting, self._space.seeds[0])] = str(error)
                 self._study.tell(trial, state=self._states.FAIL)
+                del self._trials[setting]
         return self._waiting.popleft() if self._waiting else None
 
     def _start_seed(self, setting: Setting) -> None:
@@ -156,12 +169,14 @@ class Optuna:
                     return
                 state = PRUNED
         self._known[setting] = state
+        if state == STOPPED:
+            return  # the trial stays open, for the next call to go on with
+        del self._trials[setting]
         if state == FINISHED:
             accuracies = self._accuracies[setting]
             self._study.tell(trial, sum(accuracies) / len(accuracies))
-        elif state in (PRUNED, FAILED):
+        else:
             self._study.tell(trial, state=self._states.PRUNED if state == PRUNED else self._states.FAIL)
-        # STOPPED: the trial stays open, for the next call to go on with.
 
     def _searched(self) -> List[str]:
         return [flag for flag, values in self._space.varied.items() if not isinstance(values, list) or len(values) > 1]
@@ -181,8 +196,8 @@ class Optuna:
         """Returns the setting of a trial's parameters; None if it was killed before it had all of them."""
         if set(params) != set(self._searched()):
             return None
-        texts = {}
-        for flag, values in self._space.varied.items():
-            found = params.get(flag)
-            texts[flag] = (found or values[0]) if isinstance(values, list) else values.text(found)
-        return tuple(texts.items())
+        varied = self._space.varied.items()
+        return tuple(
+            (flag, params.get(flag, values[0]) if isinstance(values, list) else values.text(params[flag]))
+            for flag, values in varied
+        )
