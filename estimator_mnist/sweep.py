@@ -74,8 +74,10 @@ def _run(search: Search, jobs: int, folder: Path, stopper: Stopper) -> int:
     sweep_table.write(rows, outcomes, split, folder)
     if rows:
         sweep_table.show(rows, split)
+        pruned = len({run.setting for run, outcome in outcomes.items() if outcome.state == PRUNED})
+        terminal.say(f"\n{pruned} settings were ended early, as others were ahead of them" if pruned else "")
         names = sweep_table.TABLE, sweep_table.RUNS, sweep_table.PICTURE
-        terminal.say("\nTable: {}   Runs: {}   Picture: {}".format(*(folder / name for name in names)))
+        terminal.say("Table: {}   Runs: {}   Picture: {}".format(*(folder / name for name in names)))
         terminal.say(f"TensorBoard: bash run.sh tensorboard --logdir {folder}")
     failures = {run.name: outcome.reason for run, outcome in outcomes.items() if outcome.state == FAILED}
     failures.update(search.impossible)

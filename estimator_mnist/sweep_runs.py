@@ -114,8 +114,11 @@ def _tell(search: Search, run: Run, outcome: Outcome) -> None:
 
 def _accuracies(run: Run) -> Dict[int, float]:
     """Returns {step: accuracy} of the evaluations of a run so far, from its event files."""
+    import tensorflow as tf
+
     from estimator_mnist import events
 
+    tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.FATAL)  # reading events is deprecated, each time anew
     return {step: float(result["accuracy"]) for step, result in events.evaluations(run.folder).items()}
 
 
