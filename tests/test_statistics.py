@@ -8,9 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import RUN
 
-from estimator_mnist import predictions, statistics
+from estimator_mnist import evaluation, predictions, statistics
 
 
 def test_student_s_t_is_the_inverse_of_the_incomplete_beta_function():
@@ -115,19 +114,32 @@ def test_evaluate_tells_how_sure_it_is(cli, run):
     assert f"{100 * low:.2f}% to {100 * high:.2f}%" in shown and "calibration error (15 bins)" in shown
 
 
-def test_two_runs_are_compared_on_the_same_images(cli, run, tmp_path):
-    assert cli(*RUN, "--train_steps", "40", "--model_dir", "short").returncode == 0
-    done = cli("evaluate", "--model_dir", run, "--against", "short", "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    ours, theirs = predictions.read(run), predictions.read(tmp_path / "short")
-    right = [kept.probabilities.argmax(axis=1) == kept.labels for kept in (ours, theirs)]
-    assert found["against"]["only_a_right"] == (right[0] & ~right[1]).sum() > found["against"]["only_b_right"]
-    assert found["against"]["difference"] == pytest.approx(right[0].mean() - right[1].mean())
-    shown = cli("evaluate", "--model_dir", run, "--against", "short").stdout
-    assert "A is better on this split" in shown and "McNemar" in shown
-    with_itself = cli("evaluate", "--model_dir", run, "--against", run).stdout
-    assert "nothing tells them apart" in with_itself
+def test_two_runs_are_compared_on_the_same_images(cli, run):
+    """An early checkpoint against the last one."""
+    words = ["evaluate", "--model_dir", run, "--checkpoint", "100", "--against", run]
+    found = json.loads(cli(*words, "--json").stdout)
+    kept = predictions.read(run)
+    mistakes = int((kept.probabilities.argmax(axis=1) != kept.labels).sum())
+    compared = found["against"]
+    assert compared["only_a_right"] + compared["both_wrong"] == mistakes
+    assert compared["only_b_right"] + compared["both_wrong"] == found["mistakes"] > mistakes
+    assert compared["difference"] == pytest.approx((mistakes - found["mistakes"]) / 1000) and compared["p_value"] < 0.01
+    shown = cli(*words).stdout
+    assert "B is better on this split" in shown and "McNemar" in shown
+
+
+@pytest.mark.parametrize(
+    "only_a, only_b, words",
+    [
+        (0, 0, "nothing tells them apart"),
+        (12, 20, "cannot tell which is better: one has 20 of the 32 images that only one gets right"),
+        (40, 20, "A is better on this split: it has 40 of the 60 images that only one gets right"),
+    ],
+)
+def test_the_verdict_is_in_words(only_a, only_b, words):
+    a = np.array([True] * (900 + only_a) + [False] * only_b)
+    b = np.array([True] * 900 + [False] * only_a + [True] * only_b)
+    assert words in evaluation.verdict(statistics.compare(a, b))
 
 
 def test_runs_on_other_images_are_not_compared(cli, run, tmp_path, sample, fashion_mnist):
