@@ -2,21 +2,17 @@
 
 import functools
 import json
-import os
-import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
 import input_fns
-from estimator_mnist import errors, flags, model_dirs, results, terminal
+from estimator_mnist import errors, flags, model_dirs, results, terminal, tools
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.flags import FLAGS
+from estimator_mnist.quiet import configure_tensorflow, quiet_tensorflow
 from estimator_mnist.stopping import Stopped, Stopper
 from input_fns import InputError
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def train(started: float) -> int:
@@ -199,34 +195,6 @@ def sweep(words: List[str]) -> int:
     return sweep.run(words, _named_data)
 
 
-def tensorboard(words: List[str]) -> int:
-    """Becomes TensorBoard on all runs, reachable from this machine only."""
-    given = " ".join(words)
-    defaults = [] if "--logdir" in given else ["--logdir", "runs"]
-    defaults += [] if "--host" in given or "--bind_all" in given else ["--host", "127.0.0.1"]
-    if defaults[:1] == ["--logdir"] and not Path("runs").is_dir():
-        raise InputError("--logdir: there is no folder runs here; train first, or name the folder of your runs")
-    quiet_tensorflow()
-    # TensorBoard 2.15 warns at each start of a package that the lock file keeps as it needs it.
-    quiet = ["-W", "ignore:pkg_resources is deprecated"]
-    os.execv(sys.executable, [sys.executable, *quiet, "-m", "tensorboard.main", *defaults, *words])
-
-
-def benchmark(words: List[str]) -> int:
-    """Becomes a benchmark by its name, throughput if none is given; further words are its own."""
-    name, *rest = words if words and not words[0].startswith("-") else [BENCHMARKS[0], *words]
-    if name not in BENCHMARKS:
-        raise InputError(f"benchmark: there is no {name}; name one of {', '.join(BENCHMARKS)}")
-    quiet_tensorflow()
-    # Not as a child: at Ctrl-C it would be killed after a quarter of a second, and leave its large files behind.
-    os.execv(sys.executable, [sys.executable, "-m", f"benchmarks.{name}", *rest])
-
-
-def test(words: List[str]) -> int:
-    """Runs the tests, lint, format and types among them."""
-    return subprocess.call([sys.executable, "-m", "pytest", *words], cwd=ROOT)
-
-
 COMMANDS: Dict[str, Callable[[float], int]] = {
     "train": train,
     "evaluate": evaluate,
@@ -235,31 +203,8 @@ COMMANDS: Dict[str, Callable[[float], int]] = {
     "report": report,
 }
 PASSING_ON: Dict[str, Callable[[List[str]], int]] = {
-    "benchmark": benchmark,
+    "benchmark": tools.benchmark,
     "sweep": sweep,
-    "tensorboard": tensorboard,
-    "test": test,
+    "tensorboard": tools.tensorboard,
+    "test": tools.test,
 }
-BENCHMARKS = ("throughput", "job", "growth", "faults")
-
-
-def quiet_tensorflow() -> None:
-    """Keeps TensorFlow's own log off the terminal, unless --verbosity asks for it. Works only before its import."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if flags.verbose() else "3")
-
-
-def configure_tensorflow(experiment: Experiment) -> None:
-    """Imports TensorFlow, as quiet as the user wants it, with what it reads from the environment."""
-    if experiment.xla:  # on a CPU, XLA's automatic clustering needs this beside the session's setting
-        xla_flags = os.environ.get("TF_XLA_FLAGS", "")
-        os.environ["TF_XLA_FLAGS"] = f"{xla_flags} --tf_xla_cpu_global_jit".strip()
-    import tensorflow as tf
-
-    if flags.verbose():
-        tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.INFO)
-        return
-    # Whatever ends a run reaches the user as an exception, in one line.
-    tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.FATAL)
-    show = threading.excepthook
-    # The thread that writes events prints its exception, and hands it on to the main thread, too.
-    threading.excepthook = lambda args: None if "EventLogger" in getattr(args.thread, "name", "") else show(args)
