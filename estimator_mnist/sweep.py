@@ -3,7 +3,7 @@
 import re
 import sys
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, Tuple
+from typing import Callable, Dict, Iterable, List, Tuple, Type
 
 from tqdm import tqdm
 
@@ -48,11 +48,15 @@ def run(words: List[str], find_data: Callable[[], Data]) -> int:
         raise InputError(f"--sweep_dir {folder}: cannot be used ({error.strerror or error})") from error
     with model_dirs.in_use(folder, "--sweep_dir"), Stopper() as stopper:
         stopper.deferring = True
+        errors: Tuple[Type[Exception], ...] = (OSError,)
         try:
             space.write(folder)
             search: Search = Optuna(space, folder, maker.make) if space.search == "optuna" else listed
+            errors += search.errors
             return _run(search, jobs, folder, stopper)
-        except OSError as error:
+        except BrokenPipeError:
+            raise  # nobody is left to tell
+        except errors as error:
             why = f"the sweep failed there ({reason(error)}); the same command goes on"
             raise RunError(f"--sweep_dir {folder}: {why}") from error
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 from pathlib import Path
-from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple, Type
 
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.sweep_space import Setting, Space, name
@@ -32,6 +32,7 @@ class Listed:
     """A grid, or what was drawn at random: all runs are known before the first, and none is pruned."""
 
     watches = False  # does not ask for the evaluations of a run before its end
+    errors: Tuple[Type[Exception], ...] = ()  # what its storage may raise
 
     def __init__(self, settings: List[Setting], seeds: List[str], make_run: MakeRun):
         # Each setting once before any a second time: a sweep that is stopped early has seen all of them.
@@ -74,7 +75,9 @@ class Optuna:
             InputError: The file of trials is damaged, or cannot be written.
         """
         import optuna
+        from sqlalchemy.exc import SQLAlchemyError
 
+        self.errors: Tuple[Type[Exception], ...] = (optuna.exceptions.OptunaError, SQLAlchemyError)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._states = optuna.trial.TrialState
         self._space, self._make_run = space, make_run
@@ -110,13 +113,13 @@ class Optuna:
             setting = self._setting(trial.params) if trial.state != self._states.WAITING else None
             if setting and trial.state in (self._states.COMPLETE, self._states.PRUNED):
                 self._known[setting] = FINISHED if trial.state == self._states.COMPLETE else PRUNED
-            elif setting and len(trial.params) == len(self._searched()):
+            elif setting:
                 undone[setting] = trial.params
             if trial.state == self._states.RUNNING:
                 self._study.tell(trial.number, state=self._states.FAIL)
         for setting, params in undone.items():
             if setting not in self._known:
-                self._study.enqueue_trial(params, skip_if_exists=False)
+                self._study.enqueue_trial(params)
         self.runs = [self._make_run(setting, seed) for setting in self._known for seed in self._space.seeds]
 
     @property

@@ -31,10 +31,10 @@ class Range(NamedTuple):
         return f"{'log:' if self.log else ''}{self.text(self.low)}..{self.text(self.high)}"
 
     def value(self, share: float) -> float:
-        """Returns the value that so large a share (0 to 1) of all draws lies below."""
-        if self.log:
-            return math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
-        return self.low + share * (self.high - self.low)
+        """Returns the value, not yet rounded, that so large a share (0 to 1) of all draws lies below."""
+        beyond = 0.5 if self.whole else 0.0  # so that the ends are drawn as often as what lies between
+        low, high = self.low - beyond, self.high + beyond
+        return low * (high / low) ** share if self.log else low + share * (high - low)
 
     def text(self, value: float) -> str:
         """Returns a value as a flag takes it: of four digits, for names and eyes, and within the range."""

@@ -111,6 +111,13 @@ def test_a_random_search_draws_the_same_settings_however_many(read):
     assert {dict(setting)["batch_size"] for setting in settings} == {"32", "64"}
 
 
+def test_whole_numbers_of_a_range_are_drawn_equally_often(read):
+    drawn = [
+        dict(s)["batch_size"] for s in read("--batch_size=1..4", "--dropout_rate=0..1", "--samples=800").settings()
+    ]
+    assert all(160 < drawn.count(value) < 240 for value in "1234") and set(drawn) == set("1234")
+
+
 def test_a_range_keeps_to_its_ends():
     assert [Range(1, 9, False, True).text(value) for value in (1.0, 4.4, 9.0)] == ["1", "4", "9"]
     rate = Range(0.00012344, 0.1, True, False)
