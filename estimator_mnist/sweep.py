@@ -18,6 +18,8 @@ from estimator_mnist.terminal import percent
 from input_fns import Data, InputError
 from input_fns.errors import reason
 
+NAMING_DATA = ("dataset", "source", "input", "validation_size")  # flags that make other data
+
 
 def run(words: List[str], find_data: Callable[[], Data]) -> int:
     """Runs a sweep to its end, or goes on with it, and returns the exit code.
@@ -101,10 +103,10 @@ class _RunMaker:
         """Raises InputError where the setting is not possible."""
         given = {**self._space.fixed, **dict(setting), "seed": seed}
         sweep_flags.parse(given)
-        source = (FLAGS.dataset, FLAGS.source, FLAGS.input == "stream")
-        if source not in self._data:
-            self._data[source] = self._find_data()
-        experiment = flags.experiment(self._data[source])
+        named = tuple(FLAGS[name].value for name in NAMING_DATA if name in FLAGS)
+        if named not in self._data:
+            self._data[named] = self._find_data()
+        experiment = flags.experiment(self._data[named])
         name = sweep_space.name(setting, seed)
         words = tuple(f"--{flag}={text}" for flag, text in given.items())
         return Run(setting, seed, name, self._folder / name, words, experiment)
