@@ -53,23 +53,19 @@ def run(
 
     start = _go_on_from(experiment, model_dir)
     with terminal.Progress(experiment, start) as progress:
-        began = time.perf_counter()
         _evaluate_what_was_missed(estimator, experiment, test_input, start, progress)
-        seconds["evaluation"] = time.perf_counter() - began
         log = TrainingLog(model_dir, experiment.steps_per_epoch, progress.trained)
         with exporters.of_run(experiment, model_dir, start, events.evaluations(model_dir)) as exports:
             if start < experiment.total_steps:
-                began = time.perf_counter()
                 stopper.deferring = True
                 watching = [EvaluationLog(progress.evaluated), *exports]
                 _train_and_evaluate(estimator, experiment, data, test_input, start, log, watching, stopper)
                 stopper.deferring = False
                 seconds["training"] = log.total.seconds
-                exporting = sum(exporter.seconds for exporter in exports)
-                seconds["evaluation"] += time.perf_counter() - began - log.total.seconds - exporting
                 seconds["to_first_step"] = (log.first_step_at or started) - started
             if stopper.requested:
                 raise Stopped(stopper.requested, checkpoints.newest_whole(model_dir)[0])
+            seconds["evaluation"] = estimator.evaluation_seconds
             tests = events.evaluations(model_dir)
             seconds["export"] = exporters.finish(exports, estimator, tests[experiment.total_steps])
 
