@@ -127,6 +127,16 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
         self._restored = start
         self._stopper = stopper
 
+    def after_create_session(self, session, coord):
+        # As Estimator's own, but graph.pbtxt is without the shape of every output, for to print them takes a fifth of
+        # a second.
+        graph = tf.compat.v1.get_default_graph()
+        tf.io.write_graph(graph.as_graph_def(), self._checkpoint_dir, "graph.pbtxt")
+        self._summary_writer.add_graph(graph)
+        step = int(session.run(self._global_step_tensor))
+        self._save(session, step)
+        self._timer.update_last_triggered_step(step)
+
     def before_run(self, run_context):
         return tf.estimator.SessionRunArgs(model_fn.TRAIN_STEP)
 

@@ -11,7 +11,7 @@ from typing import Any, ContextManager, Dict, List, Sequence
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 from PIL import Image
 
 from estimator_mnist import analysis
@@ -79,6 +79,9 @@ def training_curves(
     axes.plot(steps, values, "s--", color=TEST, markersize=4, label="test")
     if quantity == "loss":
         axes.set(title="Loss", ylabel="cross entropy (nats)", yscale="log")
+        # 0.06 and not 6 x 10^-2, which takes a parser of formulas.
+        axes.yaxis.set_major_formatter(LogFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
     else:
         axes.set(title="Accuracy", ylabel="share classified right")
         # What the first steps reach is of no interest, and would press all that follows into a line.
@@ -156,6 +159,7 @@ def png(picture: "Figure | Image.Image") -> bytes:
     buffer = io.BytesIO()
     if isinstance(picture, Figure):
         picture.savefig(buffer, format="png", dpi=120)
+        picture.set_layout_engine("none")  # it has found its places: to find them again takes as long as to draw
     else:
         picture.save(buffer, format="png")
     return buffer.getvalue()

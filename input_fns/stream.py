@@ -66,10 +66,12 @@ def _records(path: Any, size: int, header: int) -> tf.data.Dataset:
     return tf.data.FixedLengthRecordDataset(str(path), size, header_bytes=header, compression_type=compression)
 
 
+@tf.autograph.experimental.do_not_convert  # plain TensorFlow, as in indexed.py
 def _decode(image: tf.Tensor, label: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
     pixels = tf.reshape(tf.io.decode_raw(image, tf.uint8), [*idx.IMAGE_SHAPE, 1])
     return pixels, tf.reshape(tf.io.decode_raw(label, tf.uint8), [])
 
 
+@tf.autograph.experimental.do_not_convert  # plain TensorFlow, as in indexed.py
 def _features(images: tf.Tensor, labels: tf.Tensor):
     return {"image": images}, tf.cast(labels, tf.int32)
