@@ -11,7 +11,7 @@ from typing import Any, ContextManager, Dict, List, Sequence
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 from estimator_mnist import analysis
@@ -80,8 +80,9 @@ def training_curves(
     if quantity == "loss":
         axes.set(title="Loss", ylabel="cross entropy (nats)", yscale="log")
         # 0.06 and not 6 x 10^-2, which takes a parser of formulas.
-        axes.yaxis.set_major_formatter(LogFormatter())
-        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if np.ptp(np.log10(axes.get_ylim())) > 1 else range(1, 10)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
     else:
         axes.set(title="Accuracy", ylabel="share classified right")
         # What the first steps reach is of no interest, and would press all that follows into a line.
