@@ -79,8 +79,9 @@ def training_curves(
     axes.plot(steps, values, "s--", color=TEST, markersize=4, label="test")
     if quantity == "loss":
         axes.set(title="Loss", ylabel="cross entropy (nats)", yscale="log")
-        # 0.06 and not 6 x 10^-2, which takes a parser of formulas.
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if np.ptp(np.log10(axes.get_ylim())) > 1 else range(1, 10)))
+        decades = np.ptp(np.log10(axes.get_ylim()))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades > 1 else range(1, 10)))
+        # 0.05 and not 5 x 10^-2, which takes a parser of formulas.
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_locator(NullLocator())
     else:
