@@ -15,7 +15,7 @@ import input_fns
 from estimator_mnist import checkpoints, networks, run_config
 from estimator_mnist.experiment import Experiment
 
-EXAMPLES = 500  # of the training split, its first: what the gradients are taken on
+EXAMPLES = 200  # of the training split, its first: what the gradients are taken on
 VALUES = 20_000  # counted of an array
 BUCKETS = 40
 
