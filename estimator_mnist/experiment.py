@@ -26,6 +26,8 @@ MAY_CHANGE = frozenset(
     "data_dir idx_dir eval_batch_size iterations_per_loop allow_growth gpu_memory_fraction allow_soft_placement "
     "log_device_placement inter_op_threads intra_op_threads profile".split()
 )
+# Fields that came after the first model_dirs: where an experiment.json lacks one, its default is what was done.
+LATER = frozenset(["validation_size"])
 # Fields that no flag sets: what was found as data.
 DATA = frozenset("data_digest train_examples test_examples class_names".split())
 
@@ -46,11 +48,12 @@ class Experiment:
     source: str = "tfds"
     data_digest: str = ""
     train_examples: int = 60_000
-    test_examples: int = 10_000
+    test_examples: int = 10_000  # of the split that the run is evaluated on
     class_names: Tuple[str, ...] = tuple("0123456789")
     data_dir: Optional[str] = None
     idx_dir: Optional[str] = None
     input: str = "indexed"
+    validation_size: int = 0  # training examples that are kept from training, to be evaluated on in the test's place
     # The training.
     recipe: str = "default"
     batch_size: int = 64
@@ -89,7 +92,7 @@ class Experiment:
         for name in ("batch_size", "eval_batch_size", "train_epochs", "train_steps", "evals"):
             value = getattr(self, name)
             self._check(name, value is None or 1 <= value < 2**31, "a whole number from 1 to 2**31 - 1")
-        for name in ("iterations_per_loop", "inter_op_threads", "intra_op_threads"):
+        for name in ("iterations_per_loop", "inter_op_threads", "intra_op_threads", "validation_size"):
             self._check(name, 0 <= getattr(self, name) < 2**31, "a whole number from 0 to 2**31 - 1")
         self._check("train_steps", self.total_steps < 2**31, "a run of fewer than 2**31 steps")
         if self.evals is not None:
@@ -106,6 +109,11 @@ class Experiment:
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def evaluated_split(self) -> str:
+        """What the run is evaluated on: "test" or "validation"."""
+        return "validation" if self.validation_size else "test"
 
     @property
     def steps_per_epoch(self) -> int:
@@ -165,11 +173,11 @@ class Experiment:
         """Returns the experiment of `dataclasses.asdict`'s value.
 
         Raises:
-            ValueError: A key is missing or unknown, or a value is of another type.
+            ValueError: A key is missing (but for those of LATER) or unknown, or a value is of another type.
             InputError: A value is out of its range.
         """
         types = typing.get_type_hints(cls)
-        if not isinstance(values, dict) or set(values) != set(types):
+        if not isinstance(values, dict) or set(values) | LATER != set(types):
             raise ValueError("its keys are not those of this version")
         values = {**values, "class_names": tuple(values["class_names"])}
         for name, value in values.items():

@@ -19,7 +19,7 @@ from input_fns import INPUTS, PREPROCESSES, SOURCES, Data, InputError
 FLAGS = flags.FLAGS
 COMMANDS = {
     "train": "train and evaluate to the end, then show predictions (the default)",
-    "evaluate": "loss and accuracy of the newest (or --checkpoint) checkpoint on the test split",
+    "evaluate": "loss and accuracy of the newest (or --checkpoint) checkpoint on the test (or validation) split",
     "predict": "classify image files: predict FILES, which are files, folders, or - for standard input",
     "export": "the newest (or --checkpoint) checkpoint in the --formats of other runtimes, each checked",
     "report": "report.html and the pictures of a finished run, again",
@@ -38,6 +38,7 @@ flags.DEFINE_enum("source", "auto", SOURCES, "Where the data comes from; auto: T
 flags.DEFINE_string("data_dir", None, "Where TFDS keeps data; default $TFDS_DATA_DIR, else ~/tensorflow_datasets.")
 flags.DEFINE_string("idx_dir", None, "Folder with the four IDX files, plain or gzipped.")
 flags.DEFINE_enum("input", "indexed", INPUTS, "How batches are made.")
+flags.DEFINE_integer("validation_size", None, "The last so many training examples are evaluated on, not trained on.")
 flags.DEFINE_string("model_dir", None, "Where the run lives; default runs/<dataset>-<model>.")
 flags.DEFINE_boolean("clean", False, "Start over: delete what the model_dir holds.")
 # Training. A default of None: the recipe's, else Experiment's.

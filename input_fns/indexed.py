@@ -78,16 +78,18 @@ def _whole(split: Split) -> tf.data.Dataset:
     @as_written
     def read(images: tf.Tensor, labels: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
         shape = [split.examples, *idx.IMAGE_SHAPE, 1]
-        return _array(images, "images", shape), _array(labels, "labels", [split.examples])
+        return _array(images, "images", shape, split.first), _array(labels, "labels", [split.examples], split.first)
 
     return paths.map(read)
 
 
-def _array(path: tf.Tensor, kind: str, shape: List[int]) -> tf.Tensor:
+def _array(path: tf.Tensor, kind: str, shape: List[int], first: int) -> tf.Tensor:
     # TensorFlow's own ops need two or three times the memory: the file as a string, without its header, and decoded.
     # TensorFlow takes over the array that Python fills, as it is.
-    size = int(np.prod(shape, dtype=np.int64))
-    data = tf.numpy_function(lambda path: idx.read(path.decode(), kind, size), [path], tf.uint8, stateful=False)
+    size, skipped = (int(np.prod([count, *shape[1:]], dtype=np.int64)) for count in (shape[0], first))
+    data = tf.numpy_function(
+        lambda path: idx.read(path.decode(), kind, size, skipped), [path], tf.uint8, stateful=False
+    )
     return tf.reshape(data, shape)
 
 

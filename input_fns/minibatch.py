@@ -15,7 +15,8 @@ def train_batches(split: Split, blocks: Blocks, seed: int) -> tf.data.Dataset:
     """Returns the blocks of a run; see `train_input_fn`. The order of an epoch is a pure function of (seed, epoch)."""
     if split.images is None or split.labels is None:
         raise InputError("--input numpy: needs a split that lies in IDX files")
-    images, labels = idx.read_split(split.images, split.labels)
+    part = slice(split.first, split.first + split.examples)
+    images, labels = (array[part] for array in idx.read_split(split.images, split.labels))
     images, labels = images[..., np.newaxis], labels.astype(np.int32)
 
     def extract() -> Iterator:
