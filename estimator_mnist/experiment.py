@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
-from input_fns import INPUTS, InputError
+from input_fns import AUGMENTS, INPUTS, InputError
+from input_fns.fields import LARGEST_STRENGTH
 
 MODELS = ("dense", "conv", "conv_plain", "lenet5")
 OPTIMIZERS = ("adam", "sgd", "momentum")
@@ -27,7 +28,7 @@ MAY_CHANGE = frozenset(
     "log_device_placement inter_op_threads intra_op_threads profile".split()
 )
 # Fields that came after the first model_dirs: where an experiment.json lacks one, its default is what was done.
-LATER = frozenset(["validation_size"])
+LATER = frozenset("validation_size augment augment_strength".split())
 # Fields that no flag sets: what was found as data.
 DATA = frozenset("data_digest train_examples test_examples class_names".split())
 
@@ -65,6 +66,8 @@ class Experiment:
     learning_rate: float = 0.001
     learning_rate_schedule: str = "constant"
     label_smoothing: float = 0.0
+    augment: str = "none"  # how training images are distorted
+    augment_strength: float = 1.0
     seed: int = 0
     iterations_per_loop: int = 0  # training steps in one session call; 0: chosen by batch size
     # The session.
@@ -84,6 +87,11 @@ class Experiment:
         self._check_one_of("input", INPUTS)
         self._check_one_of("optimizer", OPTIMIZERS)
         self._check_one_of("learning_rate_schedule", SCHEDULES)
+        self._check_one_of("augment", tuple(AUGMENTS))
+        numbered = self.augment == "none" or self.input != "stream"
+        self._check("augment", numbered, "none with --input stream, where an example has no number to draw by")
+        limit = f"above 0 and at most {LARGEST_STRENGTH:g}"
+        self._check("augment_strength", 0 < self.augment_strength <= LARGEST_STRENGTH, limit)
         self._check("dropout_rate", 0 <= self.dropout_rate < 1, "at least 0 and below 1")
         self._check("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
         self._check("learning_rate", 0 < self.learning_rate < math.inf, "a finite number above 0")

@@ -14,7 +14,7 @@ from absl import (
 from estimator_mnist import experiment as experiments
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.recipes import RECIPES
-from input_fns import INPUTS, PREPROCESSES, SOURCES, Data, InputError
+from input_fns import AUGMENTS, INPUTS, PREPROCESSES, SOURCES, Data, InputError
 
 FLAGS = flags.FLAGS
 COMMANDS = {
@@ -54,6 +54,8 @@ flags.DEFINE_enum("optimizer", None, experiments.OPTIMIZERS, "The optimizer.")
 flags.DEFINE_float("learning_rate", None, "The learning rate; with a schedule, its peak.")
 flags.DEFINE_enum("learning_rate_schedule", None, experiments.SCHEDULES, "How the rate changes over the run.")
 flags.DEFINE_float("label_smoothing", None, "Share of the target spread over all classes (0).")
+flags.DEFINE_enum("augment", None, list(AUGMENTS), "How training images are distorted, anew every epoch.")
+flags.DEFINE_float("augment_strength", None, "How much; 1 is what the augment says.")
 flags.DEFINE_integer("iterations_per_loop", None, "Training steps in one session call (0: chosen).")
 # Session settings.
 flags.DEFINE_boolean("allow_growth", None, "Take GPU memory as it is needed (true).")

@@ -148,6 +148,8 @@ def _train_and_evaluate(
             start=start,
             steps_per_block=experiment.steps_per_loop,
             input=experiment.input,
+            augment=experiment.augment,
+            augment_strength=experiment.augment_strength,
         ),
         max_steps=experiment.total_steps,
         hooks=hooks,

@@ -28,11 +28,7 @@ def train_batches(split: Split, blocks: Blocks, seed: int) -> tf.data.Dataset:
         .repeat()
     )
     # Cut anew, for the stream starts with an epoch where the run, gone on after a kill, may be amid one.
-    return (
-        batches.rebatch([last - first for _, first, last in blocks.rows()])
-        .take(len(blocks.boundaries()) - 1)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    return batches.rebatch(blocks.sizes).take(len(blocks.boundaries()) - 1).prefetch(tf.data.AUTOTUNE)
 
 
 def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:

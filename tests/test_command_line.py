@@ -95,7 +95,7 @@ def test_every_input_on_every_source(cli, tmp_path, request, input, source):
 
 
 def test_a_run_interrupted_between_evaluations_goes_on_to_the_same_end(cli, tmp_path):
-    flags = [*SMALL, "--evals", "4", "--dropout_rate", "0.3"]
+    flags = [*SMALL, "--evals", "4", "--dropout_rate", "0.3", "--augment", "elastic"]
     assert cli(*flags, "--model_dir", "whole").returncode == 0
     assert cli(*flags, "--model_dir", "cut").returncode == 0
     cut = tmp_path / "cut"
@@ -194,6 +194,8 @@ def test_flagfile_and_booleans_in_both_spellings(cli, tmp_path):
         (["--train_epochs", "3", "--train_steps", "3"], "--train_steps: given beside --train_epochs"),
         (["--evals", "1000000"], "--evals: 1000000 is not possible"),
         (["--seed", "-1"], "--seed: -1 is not possible"),
+        (["--augment", "blur"], "--augment=blur: value should be one of <none|affine|elastic|paper|mirror>"),
+        (["--augment", "paper", "--input", "stream"], "--augment: paper is not possible; it must be none with --input"),
         (["--validation_size", "-1"], "--validation_size: -1 is not possible"),
         (["--validation_size", "4000"], "--validation_size: 4000 is not possible; it must be from 0 to 3,999"),
         (["trian"], "trian: no such command"),
