@@ -28,7 +28,7 @@ MAY_CHANGE = frozenset(
     "log_device_placement inter_op_threads intra_op_threads profile".split()
 )
 # Fields that came after the first model_dirs: where an experiment.json lacks one, its default is what was done.
-LATER = frozenset("validation_size augment augment_strength".split())
+LATER = frozenset("validation_size augment augment_strength average_decay".split())
 # Fields that no flag sets: what was found as data.
 DATA = frozenset("data_digest train_examples test_examples class_names".split())
 
@@ -66,6 +66,7 @@ class Experiment:
     learning_rate: float = 0.001
     learning_rate_schedule: str = "constant"
     label_smoothing: float = 0.0
+    average_decay: float = 0.0  # of the moving average of the weights that is used in their place; 0: none
     augment: str = "none"  # how training images are distorted
     augment_strength: float = 1.0
     seed: int = 0
@@ -94,6 +95,7 @@ class Experiment:
         self._check("augment_strength", 0 < self.augment_strength <= LARGEST_STRENGTH, limit)
         self._check("dropout_rate", 0 <= self.dropout_rate < 1, "at least 0 and below 1")
         self._check("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
+        self._check("average_decay", 0 <= self.average_decay < 1, "at least 0 and below 1")
         self._check("learning_rate", 0 < self.learning_rate < math.inf, "a finite number above 0")
         self._check("gpu_memory_fraction", 0 < self.gpu_memory_fraction <= 1, "above 0 and at most 1")
         self._check("seed", 0 <= self.seed < 2**62, "at least 0 and below 2**62")

@@ -95,7 +95,7 @@ def test_every_input_on_every_source(cli, tmp_path, request, input, source):
 
 
 def test_a_run_interrupted_between_evaluations_goes_on_to_the_same_end(cli, tmp_path):
-    flags = [*SMALL, "--evals", "4", "--dropout_rate", "0.3", "--augment", "elastic"]
+    flags = [*SMALL, "--evals", "4", "--dropout_rate", "0.3", "--augment", "elastic", "--average_decay", "0.9"]
     assert cli(*flags, "--model_dir", "whole").returncode == 0
     assert cli(*flags, "--model_dir", "cut").returncode == 0
     cut = tmp_path / "cut"

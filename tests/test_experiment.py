@@ -36,6 +36,8 @@ from input_fns import InputError
         ("dropout_rate", -0.1),
         ("dropout_rate", float("nan")),
         ("label_smoothing", 1.0),
+        ("average_decay", 1.0),
+        ("average_decay", -0.1),
         ("augment", "blur"),
         ("augment_strength", 0.0),
         ("augment_strength", 3.1),
