@@ -1,4 +1,4 @@
-"""What is made of a run that has come to its end: pictures, and what TensorBoard shows of the test split."""
+"""What is made of a run that has come to its end: pictures, and what TensorBoard shows of the evaluated split."""
 
 from pathlib import Path
 from typing import Dict, List, NamedTuple
@@ -15,7 +15,7 @@ SHOWN_MISTAKES = 24
 
 
 class Ending(NamedTuple):
-    """The test split as the trained network classifies it, and the pictures of it."""
+    """The evaluated split as the trained network classifies it, and the pictures of it."""
 
     classified: Classified
     matrix: np.ndarray  # the confusion matrix
@@ -32,27 +32,28 @@ def make(
     tests: Dict[int, Dict[str, float]],
     model_dir: Path,
 ) -> Ending:
-    """Classifies the test split with the last checkpoint, and writes plots/*.png and TensorBoard's part.
+    """Classifies the evaluated split with the last checkpoint, and writes plots/*.png and TensorBoard's part.
 
     Args:
         experiment: The finished experiment.
         data: Its data.
         train_loss: Mean training loss of each epoch.
         training: The scalars of its training.
-        tests: {step: {"loss", "accuracy", ...}} on the test split.
+        tests: {step: {"loss", "accuracy", ...}} of its evaluations.
         model_dir: Where it lives.
     """
     names, checkpoint = experiment.class_names, checkpoints.prefix(model_dir, experiment.total_steps)
-    classified = final_pass.over_test_split(experiment, data, checkpoint)
+    classified = final_pass.over_split(experiment, data, checkpoint)
     matrix = analysis.confusion_matrix(classified)
     mistakes = analysis.most_confident_mistakes(classified, SHOWN_MISTAKES)
 
     with plots.style():
-        loss = plots.training_curves("loss", train_loss, training, tests, experiment.steps_per_epoch)
-        accuracy = plots.training_curves("accuracy", [], training, tests, experiment.steps_per_epoch)
+        epoch, split = experiment.steps_per_epoch, experiment.evaluated_split
+        loss = plots.training_curves("loss", train_loss, training, tests, epoch, split)
+        accuracy = plots.training_curves("accuracy", [], training, tests, epoch, split)
         curves = {"training_loss": plots.png(loss), "training_accuracy": plots.png(accuracy)}
         of_test = {
-            "confusion_matrix": plots.png(plots.confusion_matrix(matrix, names)),
+            "confusion_matrix": plots.png(plots.confusion_matrix(matrix, names, split)),
             "mistakes": plots.png(plots.mistakes(classified, mistakes, names)),
             "filters": plots.png(plots.filters(classified.filters)),
         }

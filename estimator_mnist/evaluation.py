@@ -13,7 +13,7 @@ from estimator_mnist.experiment import Experiment
 def evaluate(
     experiment: Experiment, data: input_fns.Data, model_dir: Path, checkpoint: Optional[str] = None
 ) -> Dict[str, float]:
-    """Returns "loss", "accuracy", "global_step" and "accuracy_of_class/<name>" on the whole test split.
+    """Returns "loss", "accuracy", "global_step" and "accuracy_of_class/<name>" on all that the run is evaluated on.
 
     Args:
         experiment: The experiment of the model_dir.
@@ -38,7 +38,7 @@ def show(result: Dict[str, float], experiment: Experiment) -> None:
     """Prints an evaluation as a table."""
     rows = [["loss", f"{result['loss']:.4f}"], ["accuracy", terminal.percent(result["accuracy"])]]
     rows += [[f"accuracy of {name}", terminal.percent(_of_class(result, name))] for name in experiment.class_names]
-    terminal.say(terminal.table(rows, [f"step {result['global_step']:,.0f}", "test split"]))
+    terminal.say(terminal.table(rows, [f"step {result['global_step']:,.0f}", f"{experiment.evaluated_split} split"]))
 
 
 def _of_class(result: Dict[str, float], name: str) -> float:

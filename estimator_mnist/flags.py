@@ -14,12 +14,12 @@ from absl import (
 from estimator_mnist import experiment as experiments
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.recipes import RECIPES
-from input_fns import INPUTS, PREPROCESSES, SOURCES, Data, InputError
+from input_fns import AUGMENTS, INPUTS, PREPROCESSES, SOURCES, Data, InputError
 
 FLAGS = flags.FLAGS
 COMMANDS = {
     "train": "train and evaluate to the end, then show predictions (the default)",
-    "evaluate": "loss and accuracy of the newest (or --checkpoint) checkpoint on the test split",
+    "evaluate": "loss and accuracy of the newest (or --checkpoint) checkpoint on the test (or validation) split",
     "predict": "classify image files: predict FILES, which are files, folders, or - for standard input",
     "export": "the newest (or --checkpoint) checkpoint in the --formats of other runtimes, each checked",
     "report": "report.html and the pictures of a finished run, again",
@@ -38,6 +38,7 @@ flags.DEFINE_enum("source", "auto", SOURCES, "Where the data comes from; auto: T
 flags.DEFINE_string("data_dir", None, "Where TFDS keeps data; default $TFDS_DATA_DIR, else ~/tensorflow_datasets.")
 flags.DEFINE_string("idx_dir", None, "Folder with the four IDX files, plain or gzipped.")
 flags.DEFINE_enum("input", "indexed", INPUTS, "How batches are made.")
+flags.DEFINE_integer("validation_size", None, "The last so many training examples are evaluated on, not trained on.")
 flags.DEFINE_string("model_dir", None, "Where the run lives; default runs/<dataset>-<model>.")
 flags.DEFINE_boolean("clean", False, "Start over: delete what the model_dir holds.")
 # Training. A default of None: the recipe's, else Experiment's.
@@ -53,6 +54,9 @@ flags.DEFINE_enum("optimizer", None, experiments.OPTIMIZERS, "The optimizer.")
 flags.DEFINE_float("learning_rate", None, "The learning rate; with a schedule, its peak.")
 flags.DEFINE_enum("learning_rate_schedule", None, experiments.SCHEDULES, "How the rate changes over the run.")
 flags.DEFINE_float("label_smoothing", None, "Share of the target spread over all classes (0).")
+flags.DEFINE_float("average_decay", None, "Of the moving average of the weights, used in their place (0: none).")
+flags.DEFINE_enum("augment", None, list(AUGMENTS), "How training images are distorted, anew every epoch.")
+flags.DEFINE_float("augment_strength", None, "How much; 1 is what the augment says.")
 flags.DEFINE_integer("iterations_per_loop", None, "Training steps in one session call (0: chosen).")
 # Session settings.
 flags.DEFINE_boolean("allow_growth", None, "Take GPU memory as it is needed (true).")

@@ -168,7 +168,13 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
 class EvaluationLog(tf.estimator.Exporter):
     """Shows each evaluation of `train_and_evaluate`; as an Exporter, for those are handed the results."""
 
-    def __init__(self, show: Callable[[Dict[str, float]], None]):
+    def __init__(self, split: str, show: Callable[[Dict[str, float]], None]):
+        """
+        Args:
+            split: What is evaluated, "test" or "validation".
+            show: Called with each result.
+        """
+        self._split = split
         self._show = show
 
     @property
@@ -179,7 +185,7 @@ class EvaluationLog(tf.estimator.Exporter):
         # No training loss tells of weights that the last update ruined: this is the first to see them.
         if not math.isfinite(eval_result["loss"]):
             step = int(eval_result["global_step"])
-            raise RunError(NOT_FINITE.format(what="test", loss=eval_result["loss"], step=step))
+            raise RunError(NOT_FINITE.format(what=self._split, loss=eval_result["loss"], step=step))
         self._show(eval_result)
 
 

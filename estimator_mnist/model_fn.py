@@ -4,7 +4,7 @@ from typing import Dict, Optional
 
 import tensorflow as tf
 
-from estimator_mnist import cores, networks
+from estimator_mnist import averaging, cores, networks
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.networks import scaled
 from estimator_mnist.optimizers import Optimizer
@@ -36,13 +36,13 @@ def model_fn(
     experiment = params["experiment"]
     training = mode == tf.estimator.ModeKeys.TRAIN
     network = networks.create(experiment, cores.parts(experiment) if training else 1)
-    network.build(experiment.seed)
     images = features["image"]
     if labels is not None:
         labels = _class_indices(labels)
 
     if training:
         return _train_spec(experiment, network, images, labels)
+    network.build(experiment.seed)
     if mode == tf.estimator.ModeKeys.EVAL:
         logits = tf.concat([network(scaled(shard)) for shard in cores.of_shards(experiment, images)], axis=0)
         return _eval_spec(experiment, logits, labels)
@@ -82,8 +82,8 @@ def _correct(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 def _train_spec(
     experiment: Experiment, network: networks.Network, images: tf.Tensor, labels: tf.Tensor
 ) -> tf.estimator.EstimatorSpec:
-    variables = list(network.variables.values())
-    optimizer = Optimizer(experiment, variables)
+    average = averaging.build(experiment, network)
+    optimizer = Optimizer(experiment, list(network.variables.values()))
     global_step = tf.compat.v1.train.get_or_create_global_step()
     # In the checkpoint, so that a run that was killed still knows the mean losses of its first epochs.
     epoch_loss = tf.compat.v1.get_variable(
@@ -92,7 +92,7 @@ def _train_spec(
     first_step = global_step.read_value()
     epoch = first_step // experiment.steps_per_epoch  # the block lies within it
     loss_before = tf.gather(epoch_loss, epoch)
-    block = train_on_block(experiment, network, optimizer, images, labels, first_step)
+    block = train_on_block(experiment, network, optimizer, images, labels, first_step, average)
 
     # Added up one by one, going on from the block before, so that the sum is the same however an epoch is cut.
     losses = tf.concat([[loss_before], tf.cast(block.loss_of_step, tf.float64)], axis=0)

@@ -49,15 +49,17 @@ def training_curves(
     training: Scalars,
     evaluations: Dict[int, Dict[str, float]],
     steps_per_epoch: int,
+    split: str = "test",
 ) -> Figure:
-    """Draws training and test of one quantity over the epochs.
+    """Draws training and evaluations of one quantity over the epochs.
 
     Args:
         quantity: "loss" or "accuracy".
         epoch_means: Its mean over the training examples of each epoch; may be empty.
         training: The scalars of training.
-        evaluations: {step: {quantity, ...}} on the test split.
+        evaluations: {step: {quantity, ...}}.
         steps_per_epoch: Steps in an epoch.
+        split: What was evaluated, "test" or "validation".
     """
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
@@ -76,7 +78,7 @@ def training_curves(
         axes.plot(middles, epoch_means, "o-", color=TRAINING, markersize=4, label="training, mean of the epoch")
     tests = sorted((step, result[quantity]) for step, result in evaluations.items() if step)
     steps, values = [step / steps_per_epoch for step, _ in tests], [value for _, value in tests]
-    axes.plot(steps, values, "s--", color=TEST, markersize=4, label="test")
+    axes.plot(steps, values, "s--", color=TEST, markersize=4, label=split)
     if quantity == "loss":
         axes.set(title="Loss", ylabel="cross entropy (nats)", yscale="log")
         decades = np.ptp(np.log10(axes.get_ylim()))
@@ -97,7 +99,7 @@ def training_curves(
     return figure
 
 
-def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> Figure:
+def confusion_matrix(matrix: np.ndarray, names: Sequence[str], split: str = "test") -> Figure:
     """Draws a confusion matrix; the colours are those of the mistakes, which the right ones would outshine."""
     size = 2.2 + 0.45 * len(names)
     figure = Figure(figsize=(size + 0.3, size), layout="constrained")
@@ -112,7 +114,7 @@ def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     axes.set_xticks(positions, names, rotation=45 if long else 0, ha="right" if long else "center")
     axes.set_yticks(positions, names)
     axes.tick_params(length=0)
-    axes.set(title="Test images by label and prediction", xlabel="predicted", ylabel="label")
+    axes.set(title=f"{split.capitalize()} images by label and prediction", xlabel="predicted", ylabel="label")
     return figure
 
 

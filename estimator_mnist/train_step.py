@@ -5,11 +5,11 @@ accuracy are computed for all steps of the block at once.
 """
 
 import contextlib
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from estimator_mnist import cores
+from estimator_mnist import averaging, cores
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.networks import Network, scaled
 from estimator_mnist.optimizers import Optimizer, step_scalars
@@ -32,6 +32,7 @@ def train_on_block(
     images: tf.Tensor,
     labels: tf.Tensor,
     first_step: tf.Tensor,
+    average: Optional[averaging.Average] = None,
 ) -> Block:
     """Makes a step on each batch of a block.
 
@@ -43,11 +44,15 @@ def train_on_block(
             need be.
         labels: int32 [n].
         first_step: int64 scalar, steps done before the block.
+        average: Of the network's weights, to be kept up.
     """
     size, count = experiment.batch_size, tf.shape(labels)[0]
     steps = (count + size - 1) // size
     batches = _batches(images, labels, count, steps, size)
-    batches["scalars"] = step_scalars(experiment, first_step + tf.range(tf.cast(steps, tf.int64)))
+    step_numbers = first_step + tf.range(tf.cast(steps, tf.int64))
+    batches["scalars"] = step_scalars(experiment, step_numbers)
+    if average:
+        batches["average_share"] = averaging.shares(experiment, step_numbers)
     noise = network.noise(experiment.seed, first_step, steps, size)
 
     def step_on(batch: tf.Tensor, before: tf.Tensor, logits_of_step: tf.TensorArray, losses_of_step: tf.TensorArray):
@@ -60,6 +65,9 @@ def train_on_block(
             }
         logits, losses, gradients = _gradients(experiment, network, values, rows, noise_rows)
         update = optimizer.apply(gradients, tf.unstack(rows["scalars"]))
+        if average:
+            with tf.control_dependencies([update]):
+                update = average.update(rows["average_share"])
         with tf.control_dependencies([update]):
             after = tf.identity(batch)
         return batch + 1, after, logits_of_step.write(batch, logits), losses_of_step.write(batch, losses)

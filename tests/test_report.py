@@ -106,7 +106,7 @@ def test_the_page_tells_the_figures_of_results_json(finished):
 
 def test_the_page_shows_the_confusion_matrix_and_the_mistakes(finished, sample):
     experiment = Experiment.read(finished)
-    classified = final_pass.over_test_split(experiment, sample, checkpoints.prefix(finished, experiment.total_steps))
+    classified = final_pass.over_split(experiment, sample, checkpoints.prefix(finished, experiment.total_steps))
     matrix = analysis.confusion_matrix(classified)
     final = json.loads((finished / "results.json").read_text())["final"]
     assert np.trace(matrix) / matrix.sum() == pytest.approx(final["test_accuracy"])
