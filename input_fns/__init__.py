@@ -39,6 +39,7 @@ def train_input_fn(
     start: int = 0,
     steps_per_block: int = 1,
     input: str = "indexed",
+    first_examples: int = 0,
 ) -> "tf.data.Dataset":
     """Returns shuffled training batches, each example once an epoch, the last batch of an epoch smaller if need be.
 
@@ -51,16 +52,15 @@ def train_input_fn(
         steps_per_block: Up to so many successive batches come as one element, a block, for a caller that cuts it up
             itself. A block never reaches past an epoch or a stop.
         input: One of INPUTS.
+        first_examples: With each element come the images of so many first examples of the split, or of all that there
+            are, as its feature "first_image": uint8 [n, 28, 28, 1], the same every time.
     """
     from input_fns import indexed, minibatch, stream
     from input_fns.blocks import Blocks
 
     blocks = Blocks(split.examples, batch_size, steps_per_block, tuple(stops), start)
-    if input == "stream":
-        return stream.train_batches(split, blocks, seed)
-    if input == "numpy":
-        return minibatch.train_batches(split, blocks, seed)
-    return indexed.train_batches(split, blocks, seed)
+    made = {"stream": stream, "numpy": minibatch, "indexed": indexed}[input].train_batches(split, blocks, seed)
+    return _with_first_images(made, split, first_examples) if first_examples else made
 
 
 def eval_input_fn(split: Split, batch_size: int) -> "tf.data.Dataset":
@@ -77,3 +77,12 @@ def predict_input_fn(split: Split, batch_size: int, examples: int) -> "tf.data.D
     files_only = split if split.images is None else dataclasses.replace(split, tfds_name=None)
     first = stream.eval_batches(files_only, min(batch_size, examples)).take(-(-examples // min(batch_size, examples)))
     return first if examples <= batch_size else first.unbatch().take(examples).batch(batch_size)
+
+
+def _with_first_images(batches: "tf.data.Dataset", split: Split, examples: int) -> "tf.data.Dataset":
+    import tensorflow as tf
+
+    # Read once, and handed on with each element as it is.
+    first = predict_input_fn(split, examples, examples).cache().repeat()
+    merged = tf.data.Dataset.zip((batches, first))
+    return merged.map(lambda batch, first: ({**batch[0], "first_image": first[0]["image"]}, batch[1]))
