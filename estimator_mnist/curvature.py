@@ -8,6 +8,7 @@ they are the gradients of the same sums with all inputs and weights squared.
 
 from typing import Dict, List, Tuple
 
+import numpy as np
 import tensorflow as tf
 
 from estimator_mnist import losses
@@ -16,11 +17,10 @@ from estimator_mnist.lenet5_1998 import Rbf
 from estimator_mnist.networks import Network, scaled
 
 Key = Tuple[str, str]  # layer and weight
+Values = Dict[Key, List[tf.Tensor]]  # of the network's parameters, each in its parts
 
 
-def diagonal(
-    experiment: Experiment, network: Network, values: Dict[Key, List[tf.Tensor]], images: tf.Tensor
-) -> Dict[Key, tf.Tensor]:
+def diagonal(experiment: Experiment, network: Network, values: Values, images: tf.Tensor) -> Dict[Key, tf.Tensor]:
     """Returns the mean over some examples of the second derivative of the loss to each weight, never negative.
 
     It needs no labels: the term of the right class bends the same for every class.
@@ -49,3 +49,17 @@ def diagonal(
         examples = tf.cast(tf.shape(x)[0], tf.float32)
         found.update({(layer.name, name): value / examples for name, value in zip(weights, of_weights)})
     return found
+
+
+def grown(network: Network, values: Values) -> Values:
+    """Returns initial weights as if they had been drawn within 2.4 / sqrt(inputs) and not within 2.4 / inputs.
+
+    From the initial weights the second derivatives of the first layers are about 1e-5, so that the step sizes would be
+    500 times those of any later pass: the network saturates within twenty steps and stays so. The paper's own range of
+    the first pass' step sizes, 0.00007 to 0.016, cannot come from such weights either. It fits these.
+    """
+    factors = {
+        (layer.name, name): np.sqrt(2.4 / np.array(weight.limit, np.float32))
+        for layer, name, weight in network.weights()
+    }
+    return {key: [part * factors[key] for part in parts] for key, parts in values.items()}

@@ -133,11 +133,11 @@ class Network:
 
     def weight_shapes(self) -> Dict[str, Shape]:
         """Returns the shape of each variable, by its name."""
-        return {f"{layer.name}/{name}": weight.shape for layer, name, weight in self._weights()}
+        return {f"{layer.name}/{name}": weight.shape for layer, name, weight in self.weights()}
 
     def build(self, seed: int) -> None:
         """Makes the parameters, "layer/weight", each a function of its name and the seed."""
-        for layer, name, weight in self._weights():
+        for layer, name, weight in self.weights():
             full_name = f"{layer.name}/{name}"
             key = [seed, zlib.crc32(full_name.encode())]
 
@@ -158,7 +158,8 @@ class Network:
         parts = [part for parameter in self.variables.values() for part in parameter.parts]
         tf.compat.v1.train.Saver(parts).restore(session, checkpoint)
 
-    def _weights(self) -> Iterator[Tuple[Layer, str, Weight]]:
+    def weights(self) -> Iterator[Tuple[Layer, str, Weight]]:
+        """Yields each trainable array with its layer and its name in it."""
         shape = IMAGE_SHAPE
         for layer in self.layers:
             for name, weight in layer.weights(shape).items():

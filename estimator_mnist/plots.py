@@ -49,6 +49,7 @@ def training_curves(
     training: Scalars,
     evaluations: Dict[int, Dict[str, float]],
     steps_per_epoch: int,
+    unit: str = "share classified right",
 ) -> Figure:
     """Draws training and test of one quantity over the epochs.
 
@@ -58,6 +59,7 @@ def training_curves(
         training: The scalars of training.
         evaluations: {step: {quantity, ...}} on the test split.
         steps_per_epoch: Steps in an epoch.
+        unit: Of the quantity.
     """
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
@@ -78,9 +80,9 @@ def training_curves(
     steps, values = [step / steps_per_epoch for step, _ in tests], [value for _, value in tests]
     axes.plot(steps, values, "s--", color=TEST, markersize=4, label="test")
     if quantity == "loss":
-        axes.set(title="Loss", ylabel="cross entropy (nats)", yscale="log")
+        axes.set(title="Loss", ylabel=unit, yscale="log")
     else:
-        axes.set(title="Accuracy", ylabel="share classified right")
+        axes.set(title="Accuracy", ylabel=unit)
         # What the first steps reach is of no interest, and would press all that follows into a line.
         low = min([*values, *(value for step, value in logged if step >= steps_per_epoch / 2)], default=0.0)
         axes.set_ylim(max(0.0, low - 0.25 * (1 - low)), 1 + 0.03 * (1 - low))

@@ -106,7 +106,10 @@ def _estimate_step_sizes(
     values = {key: [part.read_value() for part in parameter.parts] for key, parameter in network.variables.items()}
 
     def estimate() -> List[tf.Tensor]:
-        found = curvature.diagonal(experiment, network, values, images)
+        initial = tf.equal(first_step, 0)
+        grown = curvature.grown(network, values)
+        taken = {key: [tf.where(initial, grown[key][0], part)] for key, (part,) in values.items()}
+        found = curvature.diagonal(experiment, network, taken, images)
         return [found[key] for key in network.variables]
 
     optimizer.begin(tf.equal(first_step % experiment.steps_per_epoch, 0), estimate)
