@@ -6,7 +6,7 @@ from typing import Dict, List, NamedTuple
 import numpy as np
 
 import input_fns
-from estimator_mnist import analysis, checkpoints, final_pass, plots, projector, summaries
+from estimator_mnist import analysis, checkpoints, final_pass, losses, paper_curve, plots, projector, summaries
 from estimator_mnist.analysis import Classified, Mistake
 from estimator_mnist.events import Scalars
 from estimator_mnist.experiment import Experiment
@@ -20,7 +20,7 @@ class Ending(NamedTuple):
     classified: Classified
     matrix: np.ndarray  # the confusion matrix
     mistakes: List[Mistake]  # made with the highest probability
-    curves: Dict[str, str]  # "loss", "accuracy" -> SVG element
+    curves: Dict[str, str]  # "loss", "accuracy", of the recipe "paper" also "error" -> SVG element
     filters: bytes  # of the first layer, a PNG file
 
 
@@ -48,9 +48,9 @@ def make(
     mistakes = analysis.most_confident_mistakes(classified, SHOWN_MISTAKES)
 
     with plots.style():
-        epoch, split = experiment.steps_per_epoch, experiment.evaluated_split
-        loss = plots.training_curves("loss", train_loss, training, tests, epoch, split)
-        accuracy = plots.training_curves("accuracy", [], training, tests, epoch, split)
+        epoch, split, unit = experiment.steps_per_epoch, experiment.evaluated_split, losses.UNITS[experiment.loss]
+        loss = plots.training_curves("loss", train_loss, training, tests, epoch, unit, split)
+        accuracy = plots.training_curves("accuracy", [], training, tests, epoch, split=split)
         curves = {"training_loss": plots.png(loss), "training_accuracy": plots.png(accuracy)}
         of_test = {
             "confusion_matrix": plots.png(plots.confusion_matrix(matrix, names, split)),
@@ -58,6 +58,9 @@ def make(
             "filters": plots.png(plots.filters(classified.filters)),
         }
         elements = {"loss": plots.svg(loss, "loss"), "accuracy": plots.svg(accuracy, "accuracy")}
+        if experiment.recipe == "paper":
+            error = paper_curve.figure(training, tests, experiment.steps_per_epoch)
+            curves["error"], elements["error"] = plots.png(error), plots.svg(error, "error")
     plots.write({**curves, **of_test}, model_dir)
     projector.write(classified, names, model_dir)
     summaries.write(experiment, classified, of_test, Path(f"{checkpoint}.index").stat().st_mtime, model_dir)

@@ -13,8 +13,10 @@ from input_fns import AUGMENTS, INPUTS, InputError
 from input_fns.fields import LARGEST_STRENGTH
 
 MODELS = ("dense", "conv", "conv_plain", "lenet5")
-OPTIMIZERS = ("adam", "sgd", "momentum")
-SCHEDULES = ("constant", "cosine", "one_cycle")
+LENET5_FORMS = ("today", "1998")  # see networks.py and lenet5_1998.py
+LOSSES = ("cross_entropy", "mse", "map")  # see losses.py
+OPTIMIZERS = ("adam", "sgd", "momentum", "lecun")
+SCHEDULES = ("constant", "cosine", "one_cycle", "paper")
 DOWNSAMPLES = ("pool", "stride")
 FILE_NAME = "experiment.json"
 # Images in one session call if the user says nothing: below a third of a second's work on two cores, so that the
@@ -28,7 +30,7 @@ MAY_CHANGE = frozenset(
     "log_device_placement inter_op_threads intra_op_threads profile".split()
 )
 # Fields that came after the first model_dirs: where an experiment.json lacks one, its default is what was done.
-LATER = frozenset("validation_size augment augment_strength average_decay".split())
+LATER = frozenset("validation_size augment augment_strength average_decay lenet5_form loss".split())
 # Fields that no flag sets: what was found as data.
 DATA = frozenset("data_digest train_examples test_examples class_names".split())
 
@@ -43,6 +45,7 @@ class Experiment:
 
     model: str = "conv"
     downsample: str = "pool"
+    lenet5_form: str = "today"
     dropout_rate: float = 0.0  # share of the units that are dropped
     # The data, as it was found.
     dataset: str = "mnist"
@@ -62,6 +65,7 @@ class Experiment:
     train_epochs: int = 10
     train_steps: Optional[int] = None  # in place of train_epochs
     evals: Optional[int] = None  # over the run; None: one an epoch
+    loss: str = "cross_entropy"
     optimizer: str = "adam"
     learning_rate: float = 0.001
     learning_rate_schedule: str = "constant"
@@ -85,7 +89,9 @@ class Experiment:
     def __post_init__(self) -> None:
         self._check_one_of("model", MODELS)
         self._check_one_of("downsample", DOWNSAMPLES)
+        self._check_one_of("lenet5_form", LENET5_FORMS)
         self._check_one_of("input", INPUTS)
+        self._check_one_of("loss", LOSSES)
         self._check_one_of("optimizer", OPTIMIZERS)
         self._check_one_of("learning_rate_schedule", SCHEDULES)
         self._check_one_of("augment", tuple(AUGMENTS))
@@ -93,6 +99,7 @@ class Experiment:
         self._check("augment", numbered, "none with --input stream, where an example has no number to draw by")
         limit = f"above 0 and at most {LARGEST_STRENGTH:g}"
         self._check("augment_strength", 0 < self.augment_strength <= LARGEST_STRENGTH, limit)
+        self._check_1998()
         self._check("dropout_rate", 0 <= self.dropout_rate < 1, "at least 0 and below 1")
         self._check("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
         self._check("average_decay", 0 <= self.average_decay < 1, "at least 0 and below 1")
@@ -108,6 +115,20 @@ class Experiment:
         if self.evals is not None:
             limit = f"at most {self.total_steps}, the steps of the run"
             self._check("evals", self.evals <= min(self.total_steps, 10_000), f"{limit}, and at most 10,000")
+
+    def _check_1998(self) -> None:
+        """Checks what goes with the LeNet-5 of 1998 alone, and what does not go with it."""
+        if self.lenet5_form == "1998":
+            self._check("lenet5_form", self.model == "lenet5", f"today with --model {self.model}")
+            self._check("lenet5_form", self.classes <= 10, "today: 1998 has codes for ten classes")
+            self._check("dropout_rate", self.dropout_rate == 0, "0 with --lenet5_form 1998, which has no dropout")
+        else:
+            penalties = "cross_entropy: only the outputs of --lenet5_form 1998 are penalties"
+            self._check("loss", self.loss == "cross_entropy", penalties)
+            second = "another: second derivatives are there for --lenet5_form 1998 only"
+            self._check("optimizer", self.optimizer != "lecun", second)
+        smooth = self.label_smoothing == 0 or self.loss == "cross_entropy"
+        self._check("label_smoothing", smooth, f"0 with --loss {self.loss}")
 
     def _check_one_of(self, name: str, values: Tuple[str, ...]) -> None:
         self._check(name, getattr(self, name) in values, "one of " + ", ".join(values))

@@ -43,6 +43,7 @@ flags.DEFINE_string("model_dir", None, "Where the run lives; default runs/<datas
 flags.DEFINE_boolean("clean", False, "Start over: delete what the model_dir holds.")
 # Training. A default of None: the recipe's, else Experiment's.
 flags.DEFINE_enum("downsample", None, experiments.DOWNSAMPLES, "How conv reduces its maps (pool).")
+flags.DEFINE_enum("lenet5_form", None, experiments.LENET5_FORMS, "lenet5 as is common, or as published (today).")
 flags.DEFINE_float("dropout_rate", None, "Share of the units dropped before the logits.")
 flags.DEFINE_integer("train_epochs", None, "Epochs to train.")
 flags.DEFINE_integer("train_steps", None, "Steps to train, in place of --train_epochs.")
@@ -50,6 +51,7 @@ flags.DEFINE_integer("batch_size", None, "Examples in a training batch.")
 flags.DEFINE_integer("eval_batch_size", None, "Examples in an evaluation batch (500).")
 flags.DEFINE_integer("evals", None, "Evaluations over the run (one an epoch).")
 flags.DEFINE_integer("seed", None, "The same seed gives the same run again, to the bit (0).")
+flags.DEFINE_enum("loss", None, experiments.LOSSES, "What is minimised (cross_entropy).")
 flags.DEFINE_enum("optimizer", None, experiments.OPTIMIZERS, "The optimizer.")
 flags.DEFINE_float("learning_rate", None, "The learning rate; with a schedule, its peak.")
 flags.DEFINE_enum("learning_rate_schedule", None, experiments.SCHEDULES, "How the rate changes over the run.")
@@ -121,7 +123,10 @@ def experiment(data: Data) -> Experiment:
     given = explicit()
     if "train_steps" in given and "train_epochs" in given:
         raise InputError("--train_steps: given beside --train_epochs; give one of the two")
-    recipe = RECIPES[FLAGS.recipe][FLAGS.model]
+    recipes = RECIPES[FLAGS.recipe]
+    if FLAGS.model not in recipes:
+        raise InputError(f"--recipe {FLAGS.recipe}: is one for --model {', '.join(recipes)}, not {FLAGS.model}")
+    recipe = recipes[FLAGS.model]
     found = {
         "source": data.source,
         "data_digest": data.digest,

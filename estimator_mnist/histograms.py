@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorboard.plugins.histogram import summary as histogram
 
 import input_fns
-from estimator_mnist import checkpoints, networks, run_config
+from estimator_mnist import checkpoints, losses, networks, run_config
 from estimator_mnist.experiment import Experiment
 
 EXAMPLES = 200  # of the training split, its first: what the gradients are taken on
@@ -68,9 +68,9 @@ class _Gradients:
             self._images = tf.compat.v1.placeholder(tf.uint8, [None, *networks.IMAGE_SHAPE])
             self._labels = tf.compat.v1.placeholder(tf.int32, [None])
             logits = network(networks.scaled(self._images), values=values)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(self._labels, logits)
+            loss = tf.reduce_mean(losses.of_examples(experiment, self._labels, logits))
             weights = list(self.weights.values())
-            self._gradients = dict(zip(self.weights, tf.gradients(tf.reduce_mean(losses), weights)))
+            self._gradients = dict(zip(self.weights, tf.gradients(loss, weights)))
         self._session = tf.compat.v1.Session(graph=graph, config=run_config.session_config(experiment))
         self._examples: List[Any] = []
 

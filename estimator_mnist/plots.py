@@ -49,6 +49,7 @@ def training_curves(
     training: Scalars,
     evaluations: Dict[int, Dict[str, float]],
     steps_per_epoch: int,
+    unit: str = "share classified right",
     split: str = "test",
 ) -> Figure:
     """Draws training and evaluations of one quantity over the epochs.
@@ -59,6 +60,7 @@ def training_curves(
         training: The scalars of training.
         evaluations: {step: {quantity, ...}}.
         steps_per_epoch: Steps in an epoch.
+        unit: Of the quantity.
         split: What was evaluated, "test" or "validation".
     """
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
@@ -80,14 +82,14 @@ def training_curves(
     steps, values = [step / steps_per_epoch for step, _ in tests], [value for _, value in tests]
     axes.plot(steps, values, "s--", color=TEST, markersize=4, label=split)
     if quantity == "loss":
-        axes.set(title="Loss", ylabel="cross entropy (nats)", yscale="log")
+        axes.set(title="Loss", ylabel=unit, yscale="log")
         decades = np.ptp(np.log10(axes.get_ylim()))
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades > 1 else range(1, 10)))
         # 0.05 and not 5 x 10^-2, which takes a parser of formulas.
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_locator(NullLocator())
     else:
-        axes.set(title="Accuracy", ylabel="share classified right")
+        axes.set(title="Accuracy", ylabel=unit)
         # What the first steps reach is of no interest, and would press all that follows into a line.
         low = min([*values, *(value for step, value in logged if step >= steps_per_epoch / 2)], default=0.0)
         axes.set_ylim(max(0.0, low - 0.25 * (1 - low)), 1 + 0.03 * (1 - low))

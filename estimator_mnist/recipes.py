@@ -10,6 +10,18 @@ _NOTEBOOK = {"optimizer": "adam", "learning_rate": 0.001, "train_epochs": 10}
 _ONE_CYCLE = {"optimizer": "adam", "learning_rate_schedule": "one_cycle"}
 _ONCE = {"evals": 1}  # at the end
 
+# The experiment of LeCun et al. 1998, section III.B.
+_PAPER = {
+    "lenet5_form": "1998",
+    "loss": "map",
+    "optimizer": "lecun",
+    "learning_rate": 0.0005,
+    "learning_rate_schedule": "paper",
+    "batch_size": 1,
+    "train_epochs": 20,
+    "iterations_per_loop": 1000,
+}
+
 RECIPES: Dict[str, Dict[str, Dict[str, Any]]] = {
     "notebook": {
         "dense": {**_NOTEBOOK, "batch_size": 64, "dropout_rate": 0.2},
@@ -41,4 +53,5 @@ RECIPES: Dict[str, Dict[str, Dict[str, Any]]] = {
         "conv_plain": {**_ONE_CYCLE, **_ONCE, "batch_size": 128, "train_epochs": 1, "learning_rate": 0.001},
         "lenet5": {**_ONE_CYCLE, **_ONCE, "batch_size": 64, "train_epochs": 3, "learning_rate": 0.003},
     },
+    "paper": {"lenet5": _PAPER},
 }

@@ -16,6 +16,7 @@ from estimator_mnist.experiment import Experiment
 from estimator_mnist.histograms import Histograms
 from estimator_mnist.hooks import EvaluationLog, EvaluationSaver, Trace, TrainingLog
 from estimator_mnist.model_fn import EPOCH_LOSS
+from estimator_mnist.optimizers import CURVATURE_EXAMPLES
 from estimator_mnist.stopping import Stopped, Stopper
 
 PROFILE = "profile"  # folder in the model_dir for --profile
@@ -146,6 +147,7 @@ def _train_and_evaluate(
             input=experiment.input,
             augment=experiment.augment,
             augment_strength=experiment.augment_strength,
+            first_examples=CURVATURE_EXAMPLES if experiment.optimizer == "lecun" else 0,
         ),
         max_steps=experiment.total_steps,
         hooks=hooks,

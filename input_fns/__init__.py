@@ -43,6 +43,7 @@ def train_input_fn(
     input: str = "indexed",
     augment: str = "none",
     augment_strength: float = 1.0,
+    first_examples: int = 0,
 ) -> "tf.data.Dataset":
     """Returns shuffled training batches, each example once an epoch, the last batch of an epoch smaller if need be.
 
@@ -57,16 +58,20 @@ def train_input_fn(
         input: One of INPUTS.
         augment: How the images are distorted, one of AUGMENTS; with "stream" only "none".
         augment_strength: How much, as a share of what AUGMENTS says.
+        first_examples: With each element come the images of so many first examples of the split, or of all that there
+            are, as its feature "first_image": uint8 [n, 28, 28, 1], the same every time.
     """
     from input_fns import indexed, minibatch, stream
     from input_fns.augment import Augment
     from input_fns.blocks import Blocks
 
     blocks = Blocks(split.examples, batch_size, steps_per_block, tuple(stops), start)
-    if input == "stream":
-        return stream.train_batches(split, blocks, seed)
     distortion = None if augment == "none" else Augment(seed, augment, augment_strength)
-    return (minibatch if input == "numpy" else indexed).train_batches(split, blocks, seed, distortion)
+    if input == "stream":
+        made = stream.train_batches(split, blocks, seed)
+    else:
+        made = (minibatch if input == "numpy" else indexed).train_batches(split, blocks, seed, distortion)
+    return _with_first_images(made, split, first_examples) if first_examples else made
 
 
 def eval_input_fn(split: Split, batch_size: int) -> "tf.data.Dataset":
@@ -83,3 +88,12 @@ def predict_input_fn(split: Split, batch_size: int, examples: int) -> "tf.data.D
     files_only = split if split.images is None else dataclasses.replace(split, tfds_name=None)
     first = stream.eval_batches(files_only, min(batch_size, examples)).take(-(-examples // min(batch_size, examples)))
     return first if examples <= batch_size else first.unbatch().take(examples).batch(batch_size)
+
+
+def _with_first_images(batches: "tf.data.Dataset", split: Split, examples: int) -> "tf.data.Dataset":
+    import tensorflow as tf
+
+    # Read once, and handed on with each element as it is.
+    first = predict_input_fn(split, examples, examples).cache().repeat()
+    merged = tf.data.Dataset.zip((batches, first))
+    return merged.map(lambda batch, first: ({**batch[0], "first_image": first[0]["image"]}, batch[1]))

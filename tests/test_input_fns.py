@@ -157,6 +157,17 @@ def test_predictions_take_the_first_examples(sample):
 
 
 @pytest.mark.parametrize("input", INPUTS)
+def test_the_first_images_come_with_every_block(sample, input):
+    first = idx.read_split(sample.train.images, sample.train.labels)[0][:7]
+    dataset = input_fns.train_input_fn(sample.train, 64, stops=[20], steps_per_block=9, input=input, first_examples=7)
+    plain = fetch(lambda: input_fns.train_input_fn(sample.train, 64, stops=[20], steps_per_block=9, input=input))
+    found = list(dataset.as_numpy_iterator())
+    assert len(found) == len(plain) == 3
+    for (features, labels), (_, expected) in zip(found, plain):
+        assert np.array_equal(features["first_image"][..., 0], first) and np.array_equal(labels, expected)
+
+
+@pytest.mark.parametrize("input", INPUTS)
 def test_the_whole_of_mnist_is_used(mnist, input):
     data = input_fns.find("mnist", "tfds", stream=input == "stream")
     blocks = train(data.train, batch_size=64, stops=[938], steps_per_block=50, input=input)
