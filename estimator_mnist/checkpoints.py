@@ -19,7 +19,7 @@ from input_fns import InputError
 from input_fns.errors import reason
 
 UNFINISHED = (
-    *("model.ckpt-*_temp", "model.ckpt-*.tmp*", "graph.pbtxt.tmp*", "checkpoint.tmp*", "*.json.new-*"),
+    *("model.ckpt-*_temp", "model.ckpt-*.tmp*", "graph.pbtxt.tmp*", "checkpoint.tmp*", "*.json.new-*", "*.npz.new-*"),
     *("report.html.new-*", "plots/*.new-*", "projector_config.pbtxt.new-*", "eval_*/*.new-*"),
     *("events.out.unfinished.*", "eval_*/events.out.unfinished.*"),
     *("best/*.new", "export/new-*", "export/*/temp-*"),

@@ -18,6 +18,7 @@ LOSSES = ("cross_entropy", "mse", "map")  # see losses.py
 OPTIMIZERS = ("adam", "sgd", "momentum", "lecun")
 SCHEDULES = ("constant", "cosine", "one_cycle", "paper")
 DOWNSAMPLES = ("pool", "stride")
+SEARCHES = ("grid", "random", "optuna")  # of a sweep
 FILE_NAME = "experiment.json"
 # Images in one session call if the user says nothing: below a third of a second's work on two cores, so that the
 # progress moves and a signal is answered, and fifty times the call's fixed cost, a millisecond or two.

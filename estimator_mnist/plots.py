@@ -6,7 +6,7 @@ Figures are made without pyplot, which keeps state and takes a fifth of a second
 import io
 import re
 from pathlib import Path
-from typing import Any, ContextManager, Dict, List, Sequence
+from typing import TYPE_CHECKING, Any, ContextManager, Dict, List, Sequence
 
 import matplotlib
 import numpy as np
@@ -16,8 +16,11 @@ from PIL import Image
 
 from estimator_mnist import analysis
 from estimator_mnist.analysis import Classified, Mistake
-from estimator_mnist.events import Scalars
 from estimator_mnist.experiment import replace_file
+from estimator_mnist.statistics import Calibration
+
+if TYPE_CHECKING:
+    from estimator_mnist.events import Scalars  # with TensorFlow, which the picture of a sweep does without
 
 FOLDER = "plots"
 TRAINING, TEST = "#3a7bd5", "#e07a2f"  # readable on white and on near black
@@ -46,7 +49,7 @@ FILTER_PIXELS = 1000  # at most so wide
 def training_curves(
     quantity: str,
     epoch_means: Sequence[float],
-    training: Scalars,
+    training: "Scalars",
     evaluations: Dict[int, Dict[str, float]],
     steps_per_epoch: int,
     unit: str = "share classified right",
@@ -138,6 +141,23 @@ def mistakes(classified: Classified, chosen: Sequence[Mistake], names: Sequence[
         row, column = divmod(position, columns)
         text = f"{names[mistake.predicted]} {100 * mistake.probability:.1f}%\nis {names[mistake.label]}"
         axes.text(column * (28 + gap) + 14, row * (28 + gap) + 29, text, ha="center", va="top", fontsize=7)
+    return figure
+
+
+def reliability(calibration: Calibration) -> Figure:
+    """Draws the share that is right in each bin of probability, beside the diagonal of a network that is calibrated."""
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    filled = [part for part in calibration.bins if part.examples]
+    middles, width = [(part.low + part.high) / 2 for part in filled], 1 / len(calibration.bins)
+    axes.bar(middles, [part.accuracy for part in filled], width * 0.92, color=TRAINING, alpha=0.75, label="right")
+    axes.plot([part.confidence for part in filled], [part.accuracy for part in filled], "o", color=TEST, markersize=4)
+    axes.plot([0, 1], [0, 1], "--", color=INK, linewidth=1, alpha=0.6, label="as sure as right")
+    for middle, part in zip(middles, filled):
+        axes.text(middle, part.accuracy + 0.02, f"{part.examples:,}", ha="center", fontsize=6)
+    axes.set(title="Reliability", xlabel="probability of the class predicted", ylabel="share classified right")
+    axes.set(xlim=(0, 1), ylim=(0, 1.08))
+    axes.legend(loc="upper left")
     return figure
 
 

@@ -23,7 +23,7 @@ from estimator_mnist.terminal import percent
 
 NAME = "<img src=x onerror=alert(1)>"  # a folder that a page must not take by its word
 FLAGS = ["--source", "sample", "--model", "dense", "--train_epochs", "2", "--evals", "4", "--dropout_rate", "0.3"]
-PICTURES = ["confusion_matrix", "filters", "mistakes", "training_accuracy", "training_loss"]
+PICTURES = ["confusion_matrix", "filters", "mistakes", "reliability", "training_accuracy", "training_loss"]
 
 
 @pytest.fixture(scope="session")
