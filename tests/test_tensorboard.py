@@ -100,8 +100,9 @@ def test_images_are_there_and_whole(page: Page, address: str):
     page.goto(f"{address}/#images&tagFilter=.")
     found = page.locator("tf-category-paginated-view").first
     images = found.locator("tf-image-loader img")
-    expect(images).to_have_count(3 * len(RUNS))
-    for name in ("confusion_matrix", "mistakes", "filters"):
+    names = ("confusion_matrix", "mistakes", "reliability", "filters")
+    expect(images).to_have_count(len(names) * len(RUNS))
+    for name in names:
         expect(found.locator("tf-image-loader", has_text=name)).to_have_count(len(RUNS))
     for image in images.all():
         image.scroll_into_view_if_needed()
