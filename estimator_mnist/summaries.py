@@ -49,7 +49,7 @@ def write(
 
 
 def hyperparameters(experiment: Experiment) -> Dict[str, Any]:
-    """Returns what can make two experiments learn differently, by name: bool, number or text; MOST_VARIED come first."""
+    """Returns what can make two experiments learn differently, by name: bool, number or text. MOST_VARIED lead."""
     values = {**dataclasses.asdict(experiment), "train_steps": experiment.total_steps}
     values["evals"] = len(experiment.evaluation_steps)
     shown = {name: value for name, value in values.items() if name not in (MAY_CHANGE | DATA) or name.endswith("mples")}

@@ -73,6 +73,7 @@ def test_a_process_is_measured_from_outside():
         "import sys; from benchmarks.processes import run; print(run([sys.executable, '-c', sys.argv[1]]).peak_bytes)"
     )
     small, large = (
-        int(processes.run([sys.executable, "-c", measure, program]).stdout) for program in ("pass", "x = b'x' * 10**9")
+        int(processes.run([sys.executable, "-c", measure, "-c", program]).stdout)
+        for program in ("pass", "x = b'x' * 10**9")
     )
     assert small < 10**9 < large < 1.1 * 10**9
