@@ -72,8 +72,6 @@ def test_a_process_is_measured_from_outside():
     measure = (
         "import sys; from benchmarks.processes import run; print(run([sys.executable, '-c', sys.argv[1]]).peak_bytes)"
     )
-    small, large = (
-        int(processes.run([sys.executable, "-c", measure, "-c", program]).stdout)
-        for program in ("pass", "x = b'x' * 10**9")
-    )
+    words = [sys.executable, "-c", measure, "-c"]
+    small, large = (int(processes.run([*words, program]).stdout) for program in ("pass", "x = b'x' * 10**9"))
     assert small < 10**9 < large < 1.1 * 10**9

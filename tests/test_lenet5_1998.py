@@ -307,12 +307,23 @@ def test_grown_weights_are_within_2_4_over_the_root_of_the_inputs(computed):
     assert np.allclose(of_first, np.sqrt(75), rtol=1e-5)
 
 
-RUN = ["--source", "sample", "--model", "lenet5", "--recipe", "paper", "--train_epochs", "2"]
+RUN = [
+    "--source",
+    "sample",
+    "--model",
+    "lenet5",
+    "--recipe",
+    "paper",
+    "--train_epochs",
+    "3",
+    "--learning_rate",
+    "0.0001",
+]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The model_dir of two passes of the recipe over the sample, which nothing disturbed."""
+    """The model_dir of three passes of the recipe over the sample, which nothing disturbed."""
     folder = tmp_path_factory.mktemp("paper") / "run"
     assert start(folder, *RUN).wait(300) == 0
     return folder
