@@ -307,18 +307,8 @@ def test_grown_weights_are_within_2_4_over_the_root_of_the_inputs(computed):
     assert np.allclose(of_first, np.sqrt(75), rtol=1e-5)
 
 
-RUN = [
-    "--source",
-    "sample",
-    "--model",
-    "lenet5",
-    "--recipe",
-    "paper",
-    "--train_epochs",
-    "3",
-    "--learning_rate",
-    "0.0001",
-]
+RUN = ["--source", "sample", "--model", "lenet5", "--recipe", "paper"]
+RUN += ["--train_epochs", "3", "--learning_rate", "0.0001"]  # for 4,000 digits in place of 60,000
 
 
 @pytest.fixture(scope="module")
