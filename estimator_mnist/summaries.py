@@ -20,8 +20,6 @@ from estimator_mnist.analysis import Classified
 from estimator_mnist.events import folder_of
 from estimator_mnist.experiment import DATA, MAY_CHANGE, Experiment
 
-# The table of hyperparameters opens with a few columns, those that come first.
-MOST_VARIED = ("model", "recipe", "dropout_rate", "learning_rate", "batch_size", "seed")
 # TensorBoard reads the event files of a folder by their names: this one comes after those of the training.
 FILE_NAME = "events.out.tfevents.9999999999.end"
 
@@ -49,11 +47,10 @@ def write(
 
 
 def hyperparameters(experiment: Experiment) -> Dict[str, Any]:
-    """Returns what can make two experiments learn differently, by name: bool, number or text. MOST_VARIED lead."""
+    """Returns what can make two experiments learn differently, by name: bool, number or text."""
     values = {**dataclasses.asdict(experiment), "train_steps": experiment.total_steps}
     values["evals"] = len(experiment.evaluation_steps)
-    shown = {name: value for name, value in values.items() if name not in (MAY_CHANGE | DATA) or name.endswith("mples")}
-    return {**{name: shown[name] for name in MOST_VARIED}, **shown}
+    return {name: value for name, value in values.items() if name not in (MAY_CHANGE | DATA) or name.endswith("mples")}
 
 
 def _hyperparameters(experiment: Experiment, ended: float) -> List[tf.compat.v1.Summary]:
