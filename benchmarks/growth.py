@@ -164,15 +164,17 @@ def _tile(data: input_fns.Data, folder: Path, times: int) -> None:
 
 def _draw(found: Dict[str, List[Row]], path: Path) -> None:
     plots = pyplot()
-    figure, axes = plots.subplots(2, 3, figsize=(16, 8), layout="constrained")
     # part, what tells its curves apart, x, y above, y below
     columns = [
         ("examples", "--input", "split, MB", "to first step, s", "peak, MB"),
         ("batch", "model", "batch", "images/s", "peak, MB"),
         ("epochs", "", "epochs", "seconds", "peak, MB"),
     ]
+    columns = [column for column in columns if column[0] in found]
+    size = (16 / 3 * len(columns), 8)
+    figure, axes = plots.subplots(2, len(columns), figsize=size, layout="constrained", squeeze=False)
     for column, (part, curve, x, *ys) in enumerate(columns):
-        rows = found.get(part, [])
+        rows = found[part]
         for row_number, y in enumerate(ys):
             plot = axes[row_number][column]
             for name in dict.fromkeys(str(row.get(curve, "dense")) for row in rows):
@@ -181,13 +183,12 @@ def _draw(found: Dict[str, List[Row]], path: Path) -> None:
             plot.set(xlabel=x, ylabel=y, title=part)
             if y == "images/s":  # dense and conv are two orders of magnitude apart
                 plot.set_yscale("log")
-            elif rows:
+            else:
                 plot.set_ylim(0, 1.1 * max(row[y] for row in rows))
             plot.grid(alpha=0.3)
             if part == "batch":
                 plot.set_xscale("log", base=2)
-            if rows:
-                plot.legend()
+            plot.legend()
     figure.savefig(path, dpi=110)
     plots.close(figure)
 

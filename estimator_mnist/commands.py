@@ -32,7 +32,7 @@ def _train(started: float, stopper: Stopper) -> int:
     data = _named_data()
     experiment = flags.experiment(data)
     with model_dirs.opened_for(experiment, model_dir, FLAGS.clean):
-        terminal.show_data(data)
+        terminal.show_data(data, experiment.evaluated_split)
         outcome = results.read(model_dir)
         if outcome:
             terminal.say(f"{model_dir}: this experiment is finished (--clean starts it over)")
@@ -63,7 +63,7 @@ def _train_to_the_end(
 
 
 def evaluate(started: float) -> int:
-    """Evaluates a checkpoint on the whole test split, and compares it with that of another run."""
+    """Evaluates a checkpoint on the split that its run is evaluated on, and compares it with that of another run."""
     model_dir, experiment = _trained()
     checkpoint = flags.checkpoint(model_dir)
     data = _data_of(experiment, model_dir)
@@ -123,14 +123,14 @@ def export(started: float) -> int:
     if FLAGS.json:
         print(json.dumps([row._asdict() for row in rows]))
     else:
-        export.show(rows)
+        export.show(rows, experiment.evaluated_split)
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
 def report(started: float) -> int:
-    """Makes the report, the pictures and TensorBoard's view of the test split again, for a finished run."""
+    """Makes the report, the pictures and TensorBoard's view of the evaluated split again, for a finished run."""
     model_dir, experiment = _trained()
     outcome = results.read(model_dir)
     if outcome is None:
@@ -171,6 +171,7 @@ def _data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
         experiment.idx_dir,
         experiment.input == "stream",
         say,
+        experiment.validation_size,
     )
     if data.digest != experiment.data_digest:
         raise InputError(f"--model_dir {model_dir}: was trained on other data than {data.description}")
@@ -183,8 +184,15 @@ def _named_data() -> input_fns.Data:
     Raises:
         InputError: It is not there.
     """
-    stream = FLAGS.input == "stream"
-    return input_fns.find(FLAGS.dataset, FLAGS.source, FLAGS.data_dir, FLAGS.idx_dir, stream, terminal.say)
+    return input_fns.find(
+        FLAGS.dataset,
+        FLAGS.source,
+        FLAGS.data_dir,
+        FLAGS.idx_dir,
+        FLAGS.input == "stream",
+        terminal.say,
+        FLAGS.validation_size or 0,
+    )
 
 
 def sweep(words: List[str]) -> int:

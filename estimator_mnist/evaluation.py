@@ -17,7 +17,7 @@ from input_fns import InputError
 
 
 class Evaluated(NamedTuple):
-    """A checkpoint on the whole test split."""
+    """A checkpoint on the whole split that its run is evaluated on."""
 
     # "loss", "accuracy", "global_step", "accuracy_of_class/<name>"; "examples", "mistakes", "accuracy_interval",
     # "calibration_error" and "calibration", a list of the bins.
@@ -47,7 +47,7 @@ def evaluate(
             lambda: input_fns.eval_input_fn(data.test, experiment.eval_batch_size), checkpoint_path=checkpoint
         )
     result = {name: value.item() for name, value in found.items()}
-    classified = final_pass.over_test_split(experiment, data, checkpoint)
+    classified = final_pass.over_split(experiment, data, checkpoint)
     examples = len(classified.labels)
     calibration = statistics.calibration(classified.probabilities, classified.labels)
     result["examples"], result["mistakes"] = examples, classified.mistakes
@@ -81,7 +81,7 @@ def show(result: Dict[str, Any], experiment: Experiment) -> None:
         [f"calibration error ({statistics.BINS} bins)", percent(result["calibration_error"])],
     ]
     rows += [[f"accuracy of {name}", percent(result[f"accuracy_of_class/{name}"])] for name in experiment.class_names]
-    terminal.say(terminal.table(rows, [f"step {result['global_step']:,.0f}", "test split"]))
+    terminal.say(terminal.table(rows, [f"step {result['global_step']:,.0f}", f"{experiment.evaluated_split} split"]))
 
 
 def show_comparison(compared: Comparison, a_dir: Path, b_dir: Path) -> None:

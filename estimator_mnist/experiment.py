@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
-from input_fns import INPUTS, InputError
+from input_fns import AUGMENTS, INPUTS, InputError
+from input_fns.fields import LARGEST_STRENGTH
 
 MODELS = ("dense", "conv", "conv_plain", "lenet5")
-OPTIMIZERS = ("adam", "sgd", "momentum")
-SCHEDULES = ("constant", "cosine", "one_cycle")
+LENET5_FORMS = ("today", "1998")  # see networks.py and lenet5_1998.py
+LOSSES = ("cross_entropy", "mse", "map")  # see losses.py
+OPTIMIZERS = ("adam", "sgd", "momentum", "lecun")
+SCHEDULES = ("constant", "cosine", "one_cycle", "paper")
 DOWNSAMPLES = ("pool", "stride")
 SEARCHES = ("grid", "random", "optuna")  # of a sweep
 FILE_NAME = "experiment.json"
@@ -27,6 +30,8 @@ MAY_CHANGE = frozenset(
     "data_dir idx_dir eval_batch_size iterations_per_loop allow_growth gpu_memory_fraction allow_soft_placement "
     "log_device_placement inter_op_threads intra_op_threads profile".split()
 )
+# Fields that came after the first model_dirs: where an experiment.json lacks one, its default is what was done.
+LATER = frozenset("validation_size augment augment_strength average_decay lenet5_form loss".split())
 # Fields that no flag sets: what was found as data.
 DATA = frozenset("data_digest train_examples test_examples class_names".split())
 
@@ -41,17 +46,19 @@ class Experiment:
 
     model: str = "conv"
     downsample: str = "pool"
+    lenet5_form: str = "today"
     dropout_rate: float = 0.0  # share of the units that are dropped
     # The data, as it was found.
     dataset: str = "mnist"
     source: str = "tfds"
     data_digest: str = ""
     train_examples: int = 60_000
-    test_examples: int = 10_000
+    test_examples: int = 10_000  # of the split that the run is evaluated on
     class_names: Tuple[str, ...] = tuple("0123456789")
     data_dir: Optional[str] = None
     idx_dir: Optional[str] = None
     input: str = "indexed"
+    validation_size: int = 0  # training examples that are kept from training, to be evaluated on in the test's place
     # The training.
     recipe: str = "default"
     batch_size: int = 64
@@ -59,10 +66,14 @@ class Experiment:
     train_epochs: int = 10
     train_steps: Optional[int] = None  # in place of train_epochs
     evals: Optional[int] = None  # over the run; None: one an epoch
+    loss: str = "cross_entropy"
     optimizer: str = "adam"
     learning_rate: float = 0.001
     learning_rate_schedule: str = "constant"
     label_smoothing: float = 0.0
+    average_decay: float = 0.0  # of the moving average of the weights that is used in their place; 0: none
+    augment: str = "none"  # how training images are distorted
+    augment_strength: float = 1.0
     seed: int = 0
     iterations_per_loop: int = 0  # training steps in one session call; 0: chosen by batch size
     # The session.
@@ -79,23 +90,46 @@ class Experiment:
     def __post_init__(self) -> None:
         self._check_one_of("model", MODELS)
         self._check_one_of("downsample", DOWNSAMPLES)
+        self._check_one_of("lenet5_form", LENET5_FORMS)
         self._check_one_of("input", INPUTS)
+        self._check_one_of("loss", LOSSES)
         self._check_one_of("optimizer", OPTIMIZERS)
         self._check_one_of("learning_rate_schedule", SCHEDULES)
+        self._check_one_of("augment", tuple(AUGMENTS))
+        numbered = self.augment == "none" or self.input != "stream"
+        self._check("augment", numbered, "none with --input stream, where an example has no number to draw by")
+        limit = f"above 0 and at most {LARGEST_STRENGTH:g}"
+        self._check("augment_strength", 0 < self.augment_strength <= LARGEST_STRENGTH, limit)
+        self._check_1998()
         self._check("dropout_rate", 0 <= self.dropout_rate < 1, "at least 0 and below 1")
         self._check("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
+        self._check("average_decay", 0 <= self.average_decay < 1, "at least 0 and below 1")
         self._check("learning_rate", 0 < self.learning_rate < math.inf, "a finite number above 0")
         self._check("gpu_memory_fraction", 0 < self.gpu_memory_fraction <= 1, "above 0 and at most 1")
         self._check("seed", 0 <= self.seed < 2**62, "at least 0 and below 2**62")
         for name in ("batch_size", "eval_batch_size", "train_epochs", "train_steps", "evals"):
             value = getattr(self, name)
             self._check(name, value is None or 1 <= value < 2**31, "a whole number from 1 to 2**31 - 1")
-        for name in ("iterations_per_loop", "inter_op_threads", "intra_op_threads"):
+        for name in ("iterations_per_loop", "inter_op_threads", "intra_op_threads", "validation_size"):
             self._check(name, 0 <= getattr(self, name) < 2**31, "a whole number from 0 to 2**31 - 1")
         self._check("train_steps", self.total_steps < 2**31, "a run of fewer than 2**31 steps")
         if self.evals is not None:
             limit = f"at most {self.total_steps}, the steps of the run"
             self._check("evals", self.evals <= min(self.total_steps, 10_000), f"{limit}, and at most 10,000")
+
+    def _check_1998(self) -> None:
+        """Checks what goes with the LeNet-5 of 1998 alone, and what does not go with it."""
+        if self.lenet5_form == "1998":
+            self._check("lenet5_form", self.model == "lenet5", f"today with --model {self.model}")
+            self._check("lenet5_form", self.classes <= 10, "today: 1998 has codes for ten classes")
+            self._check("dropout_rate", self.dropout_rate == 0, "0 with --lenet5_form 1998, which has no dropout")
+        else:
+            penalties = "cross_entropy: only the outputs of --lenet5_form 1998 are penalties"
+            self._check("loss", self.loss == "cross_entropy", penalties)
+            second = "another: second derivatives are there for --lenet5_form 1998 only"
+            self._check("optimizer", self.optimizer != "lecun", second)
+        smooth = self.label_smoothing == 0 or self.loss == "cross_entropy"
+        self._check("label_smoothing", smooth, f"0 with --loss {self.loss}")
 
     def _check_one_of(self, name: str, values: Tuple[str, ...]) -> None:
         self._check(name, getattr(self, name) in values, "one of " + ", ".join(values))
@@ -107,6 +141,11 @@ class Experiment:
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def evaluated_split(self) -> str:
+        """What the run is evaluated on: "test" or "validation"."""
+        return "validation" if self.validation_size else "test"
 
     @property
     def steps_per_epoch(self) -> int:
@@ -166,11 +205,11 @@ class Experiment:
         """Returns the experiment of `dataclasses.asdict`'s value.
 
         Raises:
-            ValueError: A key is missing or unknown, or a value is of another type.
+            ValueError: A key is missing (but for those of LATER) or unknown, or a value is of another type.
             InputError: A value is out of its range.
         """
         types = typing.get_type_hints(cls)
-        if not isinstance(values, dict) or set(values) != set(types):
+        if not isinstance(values, dict) or set(values) | LATER != set(types):
             raise ValueError("its keys are not those of this version")
         values = {**values, "class_names": tuple(values["class_names"])}
         for name, value in values.items():

@@ -14,12 +14,12 @@ from absl import (
 from estimator_mnist import experiment as experiments
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.recipes import RECIPES
-from input_fns import INPUTS, PREPROCESSES, SOURCES, Data, InputError
+from input_fns import AUGMENTS, INPUTS, PREPROCESSES, SOURCES, Data, InputError
 
 FLAGS = flags.FLAGS
 COMMANDS = {
     "train": "train and evaluate to the end, then show predictions (the default)",
-    "evaluate": "the newest (or --checkpoint) checkpoint on the test split, and --against another run",
+    "evaluate": "the newest (or --checkpoint) checkpoint on the test (or validation) split, and --against another run",
     "predict": "classify image files: predict FILES, which are files, folders, or - for standard input",
     "export": "the newest (or --checkpoint) checkpoint in the --formats of other runtimes, each checked",
     "report": "report.html and the pictures of a finished run, again",
@@ -39,10 +39,12 @@ flags.DEFINE_enum("source", "auto", SOURCES, "Where the data comes from; auto: T
 flags.DEFINE_string("data_dir", None, "Where TFDS keeps data; default $TFDS_DATA_DIR, else ~/tensorflow_datasets.")
 flags.DEFINE_string("idx_dir", None, "Folder with the four IDX files, plain or gzipped.")
 flags.DEFINE_enum("input", "indexed", INPUTS, "How batches are made.")
+flags.DEFINE_integer("validation_size", None, "The last so many training examples are evaluated on, not trained on.")
 flags.DEFINE_string("model_dir", None, "Where the run lives; default runs/<dataset>-<model>.")
 flags.DEFINE_boolean("clean", False, "Start over: delete what the model_dir holds.")
 # Training. A default of None: the recipe's, else Experiment's.
 flags.DEFINE_enum("downsample", None, experiments.DOWNSAMPLES, "How conv reduces its maps (pool).")
+flags.DEFINE_enum("lenet5_form", None, experiments.LENET5_FORMS, "lenet5 as is common, or as published (today).")
 flags.DEFINE_float("dropout_rate", None, "Share of the units dropped before the logits.")
 flags.DEFINE_integer("train_epochs", None, "Epochs to train.")
 flags.DEFINE_integer("train_steps", None, "Steps to train, in place of --train_epochs.")
@@ -50,10 +52,14 @@ flags.DEFINE_integer("batch_size", None, "Examples in a training batch.")
 flags.DEFINE_integer("eval_batch_size", None, "Examples in an evaluation batch (500).")
 flags.DEFINE_integer("evals", None, "Evaluations over the run (one an epoch).")
 flags.DEFINE_integer("seed", None, "The same seed gives the same run again, to the bit (0).")
+flags.DEFINE_enum("loss", None, experiments.LOSSES, "What is minimised (cross_entropy).")
 flags.DEFINE_enum("optimizer", None, experiments.OPTIMIZERS, "The optimizer.")
 flags.DEFINE_float("learning_rate", None, "The learning rate; with a schedule, its peak.")
 flags.DEFINE_enum("learning_rate_schedule", None, experiments.SCHEDULES, "How the rate changes over the run.")
 flags.DEFINE_float("label_smoothing", None, "Share of the target spread over all classes (0).")
+flags.DEFINE_float("average_decay", None, "Of the moving average of the weights, used in their place (0: none).")
+flags.DEFINE_enum("augment", None, list(AUGMENTS), "How training images are distorted, anew every epoch.")
+flags.DEFINE_float("augment_strength", None, "How much; 1 is what the augment says.")
 flags.DEFINE_integer("iterations_per_loop", None, "Training steps in one session call (0: chosen).")
 # Session settings.
 flags.DEFINE_boolean("allow_growth", None, "Take GPU memory as it is needed (true).")
@@ -124,7 +130,10 @@ def experiment(data: Data) -> Experiment:
     given = explicit()
     if "train_steps" in given and "train_epochs" in given:
         raise InputError("--train_steps: given beside --train_epochs; give one of the two")
-    recipe = RECIPES[FLAGS.recipe][FLAGS.model]
+    recipes = RECIPES[FLAGS.recipe]
+    if FLAGS.model not in recipes:
+        raise InputError(f"--recipe {FLAGS.recipe}: is one for --model {', '.join(recipes)}, not {FLAGS.model}")
+    recipe = recipes[FLAGS.model]
     found = {
         "source": data.source,
         "data_digest": data.digest,

@@ -108,7 +108,8 @@ def _keras_layers(layer: Layer) -> List[Tuple[str, Dict[str, Any]]]:
         return [("ZeroPadding2D", {"name": layer.name, "padding": layer.margin})]
     if isinstance(layer, Dropout):
         return [("Dropout", {"name": layer.name, "rate": layer.rate})]
-    assert isinstance(layer, Flatten), layer
+    if not isinstance(layer, Flatten):
+        raise RunError(f"--formats keras: Keras has no layer like {layer.name} of this network")
     return [("Flatten", {"name": layer.name})]
 
 

@@ -12,10 +12,10 @@ import tensorflow as tf
 from tensorboard.plugins.histogram import summary as histogram
 
 import input_fns
-from estimator_mnist import checkpoints, networks, run_config
+from estimator_mnist import checkpoints, losses, networks, run_config
 from estimator_mnist.experiment import Experiment
 
-EXAMPLES = 500  # of the training split, its first: what the gradients are taken on
+EXAMPLES = 200  # of the training split, its first: what the gradients are taken on
 VALUES = 20_000  # counted of an array
 BUCKETS = 40
 
@@ -42,7 +42,9 @@ class Histograms(tf.estimator.CheckpointSaverListener):
         writer = tf.compat.v1.summary.FileWriterCache.get(str(self._model_dir))
         for kind, arrays in (("weights", weights), ("gradients", gradients)):
             for name, array in arrays.items():
-                values = array.ravel()[:: -(-array.size // VALUES)]
+                # In float64, which holds the range of any float32. Ruined weights are told of elsewhere.
+                values = array.ravel()[:: -(-array.size // VALUES)].astype(np.float64)
+                values = values[np.isfinite(values)]
                 summary = histogram.pb(name, values, BUCKETS, display_name=f"{kind}/{name}")
                 summary.value[0].tag = f"{kind}/{name}"  # without the word that TensorBoard adds
                 writer.add_summary(summary, global_step_value)
@@ -66,9 +68,9 @@ class _Gradients:
             self._images = tf.compat.v1.placeholder(tf.uint8, [None, *networks.IMAGE_SHAPE])
             self._labels = tf.compat.v1.placeholder(tf.int32, [None])
             logits = network(networks.scaled(self._images), values=values)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(self._labels, logits)
+            loss = tf.reduce_mean(losses.of_examples(experiment, self._labels, logits))
             weights = list(self.weights.values())
-            self._gradients = dict(zip(self.weights, tf.gradients(tf.reduce_mean(losses), weights)))
+            self._gradients = dict(zip(self.weights, tf.gradients(loss, weights)))
         self._session = tf.compat.v1.Session(graph=graph, config=run_config.session_config(experiment))
         self._examples: List[Any] = []
 

@@ -6,7 +6,7 @@ Shapes leave the batch out: (28, 28, 1) for images, (784,) for vectors. All valu
 import math
 import zlib
 from dataclasses import dataclass
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import tensorflow as tf
 
@@ -27,7 +27,7 @@ class Weight(NamedTuple):
     """A trainable array before it is made: drawn uniformly from [-limit, limit]; a limit of 0 gives zeros."""
 
     shape: Shape
-    limit: float
+    limit: Union[float, Tuple[float, ...]]  # or one for each index of the last axis
     parts: int = 1
     axis: int = 0  # along which the parts divide it
 
@@ -63,7 +63,15 @@ class Layer:
 
     def compute(self, x: tf.Tensor, weights: Dict[str, tf.Tensor]) -> tf.Tensor:
         """Computes a layer that knows no parts; for the others, `__call__` does it all."""
+        return self.activate(self.linear(x, weights))
+
+    def linear(self, x: tf.Tensor, weights: Dict[str, tf.Tensor]) -> tf.Tensor:
+        """Computes the weighted sums of the units: each a sum of inputs, or of ones, times weights."""
         raise NotImplementedError
+
+    def activate(self, x: tf.Tensor) -> tf.Tensor:
+        """Computes the units' states from their weighted sums."""
+        return x
 
 
 @dataclass(frozen=True)
@@ -95,8 +103,14 @@ class Dense(Layer):
             products = [tf.matmul(part, kernel) for part, kernel in zip(x, kernels)]
             sums = [tf.nn.bias_add(tf.add_n(products), biases[0])]
         else:
-            sums = [tf.nn.bias_add(tf.matmul(x[0], kernel), bias) for kernel, bias in zip(kernels, biases)]
-        return [self.activation(part) for part in sums] if self.activation else sums
+            sums = [self.linear(x[0], {"kernel": kernel, "bias": bias}) for kernel, bias in zip(kernels, biases)]
+        return [self.activate(part) for part in sums]
+
+    def linear(self, x, weights):
+        return tf.nn.bias_add(tf.matmul(x, weights["kernel"]), weights["bias"])
+
+    def activate(self, x):
+        return self.activation(x) if self.activation else x
 
 
 @dataclass(frozen=True)
@@ -120,10 +134,12 @@ class Conv2D(Layer):
         height, width = (-(-(side - margin) // self.strides) for side in shape[:2])
         return (height, width, self.filters)
 
-    def compute(self, x, weights):
+    def linear(self, x, weights):
         y = tf.nn.conv2d(x, weights["kernel"], strides=self.strides, padding=self.padding)
-        y = tf.nn.bias_add(y, weights["bias"])
-        return self.activation(y) if self.activation else y
+        return tf.nn.bias_add(y, weights["bias"])
+
+    def activate(self, x):
+        return self.activation(x) if self.activation else x
 
 
 @dataclass(frozen=True)
@@ -159,7 +175,7 @@ class Flatten(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return (math.prod(shape),)
 
-    def compute(self, x, weights):
+    def linear(self, x, weights):
         return tf.reshape(x, [-1, self.output_shape(tuple(x.shape[1:]))[0]])
 
 

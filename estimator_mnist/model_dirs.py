@@ -22,6 +22,7 @@ LEFT_BY_A_RUN = (
     "model.ckpt-*",
     "events.out.tfevents.*",
     "eval_test",
+    "eval_validation",
     "best",
     "export",
     "plots",

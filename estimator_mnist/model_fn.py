@@ -4,7 +4,7 @@ from typing import Dict, Optional
 
 import tensorflow as tf
 
-from estimator_mnist import cores, networks
+from estimator_mnist import averaging, cores, losses, networks
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.networks import scaled
 from estimator_mnist.optimizers import Optimizer
@@ -28,7 +28,8 @@ def model_fn(
 
     Args:
         features: {"image": uint8 of 0 to 255 or float32 of 0 to 1, [n, 28, 28, 1] or [n, 28, 28]}. In TRAIN a block:
-            the examples of one or more successive batches, which are trained on one after the other.
+            the examples of one or more successive batches, which are trained on one after the other; for the optimizer
+            "lecun" also {"first_image": the first images of the training split}.
         labels: Class indices, integer [n], or one-hot, [n, classes]; None in PREDICT.
         mode: A `tf.estimator.ModeKeys`.
         params: {"experiment": the Experiment}.
@@ -36,13 +37,13 @@ def model_fn(
     experiment = params["experiment"]
     training = mode == tf.estimator.ModeKeys.TRAIN
     network = networks.create(experiment, cores.parts(experiment) if training else 1)
-    network.build(experiment.seed)
     images = features["image"]
     if labels is not None:
         labels = _class_indices(labels)
 
     if training:
-        return _train_spec(experiment, network, images, labels)
+        return _train_spec(experiment, network, features, labels)
+    network.build(experiment.seed)
     if mode == tf.estimator.ModeKeys.EVAL:
         logits = tf.concat([network(scaled(shard)) for shard in cores.of_shards(experiment, images)], axis=0)
         return _eval_spec(experiment, logits, labels)
@@ -80,10 +81,10 @@ def _correct(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def _train_spec(
-    experiment: Experiment, network: networks.Network, images: tf.Tensor, labels: tf.Tensor
+    experiment: Experiment, network: networks.Network, features: Dict[str, tf.Tensor], labels: tf.Tensor
 ) -> tf.estimator.EstimatorSpec:
-    variables = list(network.variables.values())
-    optimizer = Optimizer(experiment, variables)
+    average = averaging.build(experiment, network)
+    optimizer = Optimizer(experiment, list(network.variables.values()))
     global_step = tf.compat.v1.train.get_or_create_global_step()
     # In the checkpoint, so that a run that was killed still knows the mean losses of its first epochs.
     epoch_loss = tf.compat.v1.get_variable(
@@ -92,13 +93,14 @@ def _train_spec(
     first_step = global_step.read_value()
     epoch = first_step // experiment.steps_per_epoch  # the block lies within it
     loss_before = tf.gather(epoch_loss, epoch)
-    block = train_on_block(experiment, network, optimizer, images, labels, first_step)
+    first_images = features.get("first_image")
+    block = train_on_block(experiment, network, optimizer, features["image"], labels, first_step, average, first_images)
 
     # Added up one by one, going on from the block before, so that the sum is the same however an epoch is cut.
-    losses = tf.concat([[loss_before], tf.cast(block.loss_of_step, tf.float64)], axis=0)
+    loss_of_steps = tf.concat([[loss_before], tf.cast(block.loss_of_step, tf.float64)], axis=0)
     # The counter moves with the last update, so that no checkpoint can hold one without the other.
     with tf.control_dependencies([block.done]):
-        keep_loss = tf.compat.v1.scatter_update(epoch_loss, epoch, tf.cumsum(losses)[-1])
+        keep_loss = tf.compat.v1.scatter_update(epoch_loss, epoch, tf.cumsum(loss_of_steps)[-1])
         train_op = tf.group(global_step.assign_add(tf.cast(block.steps, tf.int64)), keep_loss)
     images_in_block = tf.cast(tf.shape(labels)[0], tf.float32)
     loss = tf.divide(tf.reduce_sum(block.loss_of_step), images_in_block, name=TRAIN_LOSS[:-2])
@@ -125,6 +127,6 @@ def _eval_spec(experiment: Experiment, logits: tf.Tensor, labels: tf.Tensor) -> 
     # Estimator takes the plain mean of this over the batches. Scaled so that every example counts the same, those of a
     # smaller last batch too.
     batches = -(-experiment.test_examples // experiment.eval_batch_size)
-    sum_of_losses = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+    sum_of_losses = tf.reduce_sum(losses.of_examples(experiment, labels, logits))
     loss = sum_of_losses * (batches / experiment.test_examples)
     return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.EVAL, loss=loss, eval_metric_ops=metrics)

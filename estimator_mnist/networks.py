@@ -5,7 +5,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from estimator_mnist import parameters
+from estimator_mnist import lenet5_1998, parameters
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.layers import (
     Conv2D,
@@ -34,6 +34,8 @@ def create(experiment: Experiment, parts: int = 1) -> "Network":
     """
     if experiment.model == "dense":
         return Network(_dense(experiment, parts))
+    if experiment.lenet5_form == "1998":
+        return Network(lenet5_1998.layers(experiment.classes))
     layers = {"conv": _conv, "conv_plain": _conv_plain, "lenet5": _lenet5}[experiment.model]
     return Network(layers(experiment))
 
@@ -75,7 +77,7 @@ def _conv_plain(experiment: Experiment) -> List[Layer]:
 
 def _lenet5(experiment: Experiment) -> List[Layer]:
     """The layers of LeCun et al. 1998, section II.B, by their names there, in the form common today: C3 sees all maps
-    of S2, subsampling has no weights, and the output is dense."""
+    of S2, subsampling has no weights, and the output is dense. The paper's own stand in `lenet5_1998`."""
     return [
         Pad2D("pad", 2),
         Conv2D("c1", 6, 5, scaled_tanh),
@@ -131,11 +133,12 @@ class Network:
 
     def weight_shapes(self) -> Dict[str, Shape]:
         """Returns the shape of each variable, by its name."""
-        return {f"{layer.name}/{name}": weight.shape for layer, name, weight in self._weights()}
+        return {f"{layer.name}/{name}": weight.shape for layer, name, weight in self.weights()}
 
-    def build(self, seed: int) -> None:
-        """Makes the parameters, "layer/weight", each a function of its name and the seed."""
-        for layer, name, weight in self._weights():
+    def build(self, seed: int, suffix: str = "") -> None:
+        """Makes the parameters, "layer/weight" and a suffix, each a function of its name without that and the seed."""
+        self.variables = {}
+        for layer, name, weight in self.weights():
             full_name = f"{layer.name}/{name}"
             key = [seed, zlib.crc32(full_name.encode())]
 
@@ -143,10 +146,12 @@ class Network:
                 if not weight.limit:
                     return tf.zeros(weight.shape)
                 numbers = tf.constant(key, tf.int64)
+                if isinstance(weight.limit, tuple):
+                    return weight.limit * tf.random.stateless_uniform(weight.shape, numbers, -1.0, 1.0, alg="philox")
                 return tf.random.stateless_uniform(weight.shape, numbers, -weight.limit, weight.limit, alg="philox")
 
             self.variables[layer.name, name] = parameters.create(
-                full_name, weight.shape, initial, weight.parts, weight.axis
+                full_name + suffix, weight.shape, initial, weight.parts, weight.axis
             )
 
     def restore(self, session: tf.compat.v1.Session, checkpoint: str) -> None:
@@ -154,7 +159,8 @@ class Network:
         parts = [part for parameter in self.variables.values() for part in parameter.parts]
         tf.compat.v1.train.Saver(parts).restore(session, checkpoint)
 
-    def _weights(self) -> Iterator[Tuple[Layer, str, Weight]]:
+    def weights(self) -> Iterator[Tuple[Layer, str, Weight]]:
+        """Yields each trainable array with its layer and its name in it."""
         shape = IMAGE_SHAPE
         for layer in self.layers:
             for name, weight in layer.weights(shape).items():

@@ -6,7 +6,7 @@ than the step of a small network when it runs inside a `tf.while_loop`.
 """
 
 import math
-from typing import List, Sequence
+from typing import Callable, List, Sequence
 
 import tensorflow as tf
 
@@ -16,6 +16,11 @@ from estimator_mnist.parameters import Parameter, create
 # Kingma and Ba, "Adam" (arXiv 1412.6980), algorithm 1; epsilon as in Keras.
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-7
 MOMENTUM = 0.9
+# LeCun et al. 1998, section III.B: mu of equation 21, and how many examples its second derivatives are estimated on.
+MU, CURVATURE_EXAMPLES = 0.02, 500
+# The rate of each pass as a share of the first: 0.0005 twice, 0.0002 three times, 0.0001 three times, 0.00005 four
+# times, and 0.00001 after that.
+PAPER_SHARES = (1.0,) * 2 + (0.4,) * 3 + (0.2,) * 3 + (0.1,) * 4 + (0.02,)
 WARM_UP = 0.2  # share of the run in which one_cycle's rate rises
 
 
@@ -38,6 +43,9 @@ def learning_rate(experiment: Experiment, steps: tf.Tensor) -> tf.Tensor:
     done = tf.cast(steps, tf.float64) / total
     if experiment.learning_rate_schedule == "constant":
         return tf.fill(tf.shape(steps), peak)
+    if experiment.learning_rate_schedule == "paper":
+        passes = tf.minimum(steps // experiment.steps_per_epoch, len(PAPER_SHARES) - 1)
+        return peak * tf.gather(tf.constant(PAPER_SHARES, tf.float64), passes)
     if experiment.learning_rate_schedule == "cosine":  # arXiv 1608.03983, without restarts
         return peak * 0.5 * (1.0 + tf.cos(math.pi * done))
     # one_cycle: up in a line, then to zero in a line; half a step late, so that no step has a rate of zero
@@ -46,13 +54,19 @@ def learning_rate(experiment: Experiment, steps: tf.Tensor) -> tf.Tensor:
 
 
 class Optimizer:
-    """Applies gradients to variables. Its slots are made with it, outside any loop."""
+    """Applies gradients to variables. Its slots are made with it, outside any loop.
+
+    "lecun" is the stochastic diagonal Levenberg-Marquardt method of LeCun et al. 1998, appendix C: the step of a weight
+    is rate / (MU + second derivative), which `begin` has estimated at the beginning of each pass. Its rate is that of
+    one example, as in the paper: its gradients are sums over a batch, those of the others means.
+    """
 
     def __init__(self, experiment: Experiment, parameters: Sequence[Parameter]):
         self.kind = experiment.optimizer
-        names = {"adam": ("m", "v"), "momentum": ("momentum",), "sgd": ()}[self.kind]
+        names = {"adam": ("m", "v"), "momentum": ("momentum",), "sgd": (), "lecun": ("curvature",)}[self.kind]
         self.variables: List[tf.Variable] = []  # all parts of all parameters
         self.slots: List[List[tf.Variable]] = []  # of each of those
+        self._gains: List[tf.Tensor] = []  # of "lecun": 1 / (MU + second derivative), for each of those
         for parameter in parameters:
             slots = [self._slot(parameter, name) for name in names]
             for part, variable in enumerate(parameter.parts):
@@ -65,6 +79,18 @@ class Optimizer:
 
         return create(f"{of.name}/{self.kind}/{name}", of.shape, zeros, len(of.parts), of.axis, trainable=False)
 
+    def begin(self, new_pass: tf.Tensor, estimate: Callable[[], List[tf.Tensor]]) -> None:
+        """Sets the step sizes of "lecun" for the updates that follow; to be called once, before `apply`.
+
+        Args:
+            new_pass: bool scalar, whether they are to be estimated anew.
+            estimate: Returns the second derivative of the loss to each of `variables`.
+        """
+        slots = [slot for (slot,) in self.slots]
+        curvatures = tf.cond(new_pass, estimate, lambda: [slot.read_value() for slot in slots])
+        with tf.control_dependencies([slot.assign(value) for slot, value in zip(slots, curvatures)]):
+            self._gains = [1.0 / (MU + value) for value in curvatures]
+
     def apply(self, gradients: Sequence[tf.Tensor], scalars: Sequence[tf.Tensor]) -> tf.Operation:
         """Updates every variable.
 
@@ -74,6 +100,8 @@ class Optimizer:
         """
         rate, beta1_power, beta2_power = scalars
         updates = []
+        if self.kind == "lecun":
+            gradients = [gradient * gain for gradient, gain in zip(gradients, self._gains)]
         for variable, slots, gradient in zip(self.variables, self.slots, gradients):
             handle, slot_handles = variable.handle, [slot.handle for slot in slots]
             if self.kind == "adam":

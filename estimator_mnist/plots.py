@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ContextManager, Dict, List, Sequence
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 from estimator_mnist import analysis
@@ -52,15 +52,19 @@ def training_curves(
     training: "Scalars",
     evaluations: Dict[int, Dict[str, float]],
     steps_per_epoch: int,
+    unit: str = "share classified right",
+    split: str = "test",
 ) -> Figure:
-    """Draws training and test of one quantity over the epochs.
+    """Draws training and evaluations of one quantity over the epochs.
 
     Args:
         quantity: "loss" or "accuracy".
         epoch_means: Its mean over the training examples of each epoch; may be empty.
         training: The scalars of training.
-        evaluations: {step: {quantity, ...}} on the test split.
+        evaluations: {step: {quantity, ...}}.
         steps_per_epoch: Steps in an epoch.
+        unit: Of the quantity.
+        split: What was evaluated, "test" or "validation".
     """
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
@@ -79,11 +83,16 @@ def training_curves(
         axes.plot(middles, epoch_means, "o-", color=TRAINING, markersize=4, label="training, mean of the epoch")
     tests = sorted((step, result[quantity]) for step, result in evaluations.items() if step)
     steps, values = [step / steps_per_epoch for step, _ in tests], [value for _, value in tests]
-    axes.plot(steps, values, "s--", color=TEST, markersize=4, label="test")
+    axes.plot(steps, values, "s--", color=TEST, markersize=4, label=split)
     if quantity == "loss":
-        axes.set(title="Loss", ylabel="cross entropy (nats)", yscale="log")
+        axes.set(title="Loss", ylabel=unit, yscale="log")
+        decades = np.ptp(np.log10(axes.get_ylim()))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades > 1 else range(1, 10)))
+        # 0.05 and not 5 x 10^-2, which takes a parser of formulas.
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
     else:
-        axes.set(title="Accuracy", ylabel="share classified right")
+        axes.set(title="Accuracy", ylabel=unit)
         # What the first steps reach is of no interest, and would press all that follows into a line.
         low = min([*values, *(value for step, value in logged if step >= steps_per_epoch / 2)], default=0.0)
         axes.set_ylim(max(0.0, low - 0.25 * (1 - low)), 1 + 0.03 * (1 - low))
@@ -95,7 +104,7 @@ def training_curves(
     return figure
 
 
-def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> Figure:
+def confusion_matrix(matrix: np.ndarray, names: Sequence[str], split: str = "test") -> Figure:
     """Draws a confusion matrix; the colours are those of the mistakes, which the right ones would outshine."""
     size = 2.2 + 0.45 * len(names)
     figure = Figure(figsize=(size + 0.3, size), layout="constrained")
@@ -110,7 +119,7 @@ def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     axes.set_xticks(positions, names, rotation=45 if long else 0, ha="right" if long else "center")
     axes.set_yticks(positions, names)
     axes.tick_params(length=0)
-    axes.set(title="Test images by label and prediction", xlabel="predicted", ylabel="label")
+    axes.set(title=f"{split.capitalize()} images by label and prediction", xlabel="predicted", ylabel="label")
     return figure
 
 
@@ -176,6 +185,7 @@ def png(picture: "Figure | Image.Image") -> bytes:
     buffer = io.BytesIO()
     if isinstance(picture, Figure):
         picture.savefig(buffer, format="png", dpi=120)
+        picture.set_layout_engine("none")  # it has found its places: to find them again takes as long as to draw
     else:
         picture.save(buffer, format="png")
     return buffer.getvalue()

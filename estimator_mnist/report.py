@@ -31,7 +31,7 @@ def write(experiment: Experiment, results: Dict[str, Any], ended: Ending, model_
     Args:
         experiment: The finished experiment.
         results: The content of its results.json.
-        ended: What was made of its test split.
+        ended: What was made of its evaluated split.
         model_dir: Where it lives; its name is the page's title.
     """
     environment = jinja2.Environment(

@@ -5,11 +5,11 @@ accuracy are computed for all steps of the block at once.
 """
 
 import contextlib
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from estimator_mnist import cores
+from estimator_mnist import averaging, cores, curvature, losses
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.networks import Network, scaled
 from estimator_mnist.optimizers import Optimizer, step_scalars
@@ -32,22 +32,32 @@ def train_on_block(
     images: tf.Tensor,
     labels: tf.Tensor,
     first_step: tf.Tensor,
+    average: Optional[averaging.Average] = None,
+    first_images: Optional[tf.Tensor] = None,
 ) -> Block:
     """Makes a step on each batch of a block.
 
     Args:
-        experiment: Its batch_size and label_smoothing say what a step is.
+        experiment: Its batch_size and loss say what a step is.
         network: With its variables made.
         optimizer: With its slots made.
         images: uint8 [n, 28, 28, 1] of 0 to 255, or float32 of 0 to 1: one or more batches, the last one smaller if
             need be.
         labels: int32 [n].
         first_step: int64 scalar, steps done before the block.
+        average: Of the network's weights, to be kept up.
+        first_images: The first images of the training split, which "lecun" estimates its step sizes on.
     """
+    if experiment.optimizer == "lecun":
+        assert first_images is not None
+        _estimate_step_sizes(experiment, network, optimizer, first_images, first_step)
     size, count = experiment.batch_size, tf.shape(labels)[0]
     steps = (count + size - 1) // size
-    batches = _batches(images, labels, count, steps, size)
-    batches["scalars"] = step_scalars(experiment, first_step + tf.range(tf.cast(steps, tf.int64)))
+    batches = _batches(images, labels, count, steps, size, summed=experiment.optimizer == "lecun")
+    step_numbers = first_step + tf.range(tf.cast(steps, tf.int64))
+    batches["scalars"] = step_scalars(experiment, step_numbers)
+    if average:
+        batches["average_share"] = averaging.shares(experiment, step_numbers)
     noise = network.noise(experiment.seed, first_step, steps, size)
 
     def step_on(batch: tf.Tensor, before: tf.Tensor, logits_of_step: tf.TensorArray, losses_of_step: tf.TensorArray):
@@ -58,11 +68,14 @@ def train_on_block(
             values = {
                 key: [part.read_value() for part in parameter.parts] for key, parameter in network.variables.items()
             }
-        logits, losses, gradients = _gradients(experiment, network, values, rows, noise_rows)
+        logits, loss, gradients = _gradients(experiment, network, values, rows, noise_rows)
         update = optimizer.apply(gradients, tf.unstack(rows["scalars"]))
+        if average:
+            with tf.control_dependencies([update]):
+                update = average.update(rows["average_share"])
         with tf.control_dependencies([update]):
             after = tf.identity(batch)
-        return batch + 1, after, logits_of_step.write(batch, logits), losses_of_step.write(batch, losses)
+        return batch + 1, after, logits_of_step.write(batch, logits), losses_of_step.write(batch, loss)
 
     with _light_control_flow():
         state = (
@@ -84,14 +97,30 @@ def train_on_block(
     real = tf.reshape(tf.sequence_mask(count, steps * size), [steps, size])
     right = tf.equal(tf.argmax(all_logits, axis=1, output_type=tf.int32)[:count], labels)
     # Where, and not times: a padded row of a network that has come to infinity must not count.
-    losses = tf.where(real, all_losses, tf.zeros([]))
+    counted = tf.where(real, all_losses, tf.zeros([]))
     return Block(
         finished,
         steps,
-        tf.reduce_sum(losses, axis=1),
+        tf.reduce_sum(counted, axis=1),
         tf.reduce_sum(tf.cast(right, tf.float32)),
         batches["scalars"][0, 0],
     )
+
+
+def _estimate_step_sizes(
+    experiment: Experiment, network: Network, optimizer: Optimizer, images: tf.Tensor, first_step: tf.Tensor
+) -> None:
+    """Lets the optimizer estimate its step sizes at the first step of each pass, where a block always begins."""
+    values = {key: [part.read_value() for part in parameter.parts] for key, parameter in network.variables.items()}
+
+    def estimate() -> List[tf.Tensor]:
+        initial = tf.equal(first_step, 0)
+        grown = curvature.grown(network, values)
+        taken = {key: [tf.where(initial, grown[key][0], part)] for key, (part,) in values.items()}
+        found = curvature.diagonal(experiment, network, taken, images)
+        return [found[key] for key in network.variables]
+
+    optimizer.begin(tf.equal(first_step % experiment.steps_per_epoch, 0), estimate)
 
 
 @contextlib.contextmanager
@@ -107,9 +136,9 @@ def _light_control_flow() -> Iterator[None]:
 
 
 def _batches(
-    images: tf.Tensor, labels: tf.Tensor, count: tf.Tensor, steps: tf.Tensor, size: int
+    images: tf.Tensor, labels: tf.Tensor, count: tf.Tensor, steps: tf.Tensor, size: int, summed: bool
 ) -> Dict[str, tf.Tensor]:
-    """Returns a block by its batches: "images", "labels", and "weights", each row's in the mean of its batch.
+    """Returns a block by its batches: "images", "labels", and "weights", each row's in the mean of its batch, or sum.
 
     The last batch is filled up, so that all have one static shape; the rows that fill it up weigh nothing.
     """
@@ -122,7 +151,7 @@ def _batches(
         return tf.reshape(filled, [steps, size, *values.shape[1:]])
 
     positions = tf.range(steps * size)
-    in_batch = tf.where(positions < count // size * size, size, count % size)
+    in_batch = 1 if summed else tf.where(positions < count // size * size, size, count % size)
     weights = tf.where(positions < count, 1.0 / tf.cast(in_batch, tf.float32), tf.zeros([]))
     return {
         "images": by_batch(images),
@@ -148,22 +177,13 @@ def _gradients(
     names = ("images", "labels", "weights")
     shards = zip(*(tf.split(rows[name], cuts) for name in names))
     noise_shards = {name: tf.split(value, cuts) for name, value in noise.items()}
-    logits, losses, gradients = [], [], []
+    logits, loss_shards, gradients = [], [], []
     for number, (images, labels, weights) in enumerate(shards):
         noise_shard = {name: value[number] for name, value in noise_shards.items()}
         logits.append(network(scaled(images), noise_shard, values))
-        loss, gradient = _cross_entropy(experiment, labels, logits[-1])
-        losses.append(loss)
+        loss, gradient = losses.with_gradient(experiment, labels, logits[-1])
+        loss_shards.append(loss)
         gradients.append(tf.gradients(logits[-1], variables, gradient * weights))
     if len(cuts) == 1:
-        return logits[0], losses[0], gradients[0]
-    return tf.concat(logits, 0), tf.concat(losses, 0), [tf.add_n(list(parts)) for parts in zip(*gradients)]
-
-
-def _cross_entropy(experiment: Experiment, labels: tf.Tensor, logits: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Returns the loss of each example, float32 [n], and its gradient to the logits, float32 [n, classes]."""
-    if experiment.label_smoothing:
-        spread = experiment.label_smoothing / experiment.classes
-        targets = tf.one_hot(labels, experiment.classes, 1.0 - experiment.label_smoothing + spread, spread)
-        return tf.raw_ops.SoftmaxCrossEntropyWithLogits(features=logits, labels=targets)
-    return tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=labels)
+        return logits[0], loss_shards[0], gradients[0]
+    return tf.concat(logits, 0), tf.concat(loss_shards, 0), [tf.add_n(list(parts)) for parts in zip(*gradients)]

@@ -8,6 +8,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Sequence
 
 from input_fns.errors import InputError
+from input_fns.fields import AUGMENTS
 from input_fns.sources import SOURCES, Data, Split, find
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # Imported where they are used, for TensorFlow takes two seconds and finding the data does not need it.
 __all__ = [
+    "AUGMENTS",
     "INPUTS",
     "PREPROCESSES",
     "SOURCES",
@@ -39,6 +41,9 @@ def train_input_fn(
     start: int = 0,
     steps_per_block: int = 1,
     input: str = "indexed",
+    augment: str = "none",
+    augment_strength: float = 1.0,
+    first_examples: int = 0,
 ) -> "tf.data.Dataset":
     """Returns shuffled training batches, each example once an epoch, the last batch of an epoch smaller if need be.
 
@@ -51,16 +56,22 @@ def train_input_fn(
         steps_per_block: Up to so many successive batches come as one element, a block, for a caller that cuts it up
             itself. A block never reaches past an epoch or a stop.
         input: One of INPUTS.
+        augment: How the images are distorted, one of AUGMENTS; with "stream" only "none".
+        augment_strength: How much, as a share of what AUGMENTS says.
+        first_examples: With each element come the images of so many first examples of the split, or of all that there
+            are, as its feature "first_image": uint8 [n, 28, 28, 1], the same every time.
     """
     from input_fns import indexed, minibatch, stream
+    from input_fns.augment import Augment
     from input_fns.blocks import Blocks
 
     blocks = Blocks(split.examples, batch_size, steps_per_block, tuple(stops), start)
+    distortion = None if augment == "none" else Augment(seed, augment, augment_strength)
     if input == "stream":
-        return stream.train_batches(split, blocks, seed)
-    if input == "numpy":
-        return minibatch.train_batches(split, blocks, seed)
-    return indexed.train_batches(split, blocks, seed)
+        made = stream.train_batches(split, blocks, seed)
+    else:
+        made = (minibatch if input == "numpy" else indexed).train_batches(split, blocks, seed, distortion)
+    return _with_first_images(made, split, first_examples) if first_examples else made
 
 
 def eval_input_fn(split: Split, batch_size: int) -> "tf.data.Dataset":
@@ -77,3 +88,12 @@ def predict_input_fn(split: Split, batch_size: int, examples: int) -> "tf.data.D
     files_only = split if split.images is None else dataclasses.replace(split, tfds_name=None)
     first = stream.eval_batches(files_only, min(batch_size, examples)).take(-(-examples // min(batch_size, examples)))
     return first if examples <= batch_size else first.unbatch().take(examples).batch(batch_size)
+
+
+def _with_first_images(batches: "tf.data.Dataset", split: Split, examples: int) -> "tf.data.Dataset":
+    import tensorflow as tf
+
+    # Read once, and handed on with each element as it is.
+    first = predict_input_fn(split, examples, examples).cache().repeat()
+    merged = tf.data.Dataset.zip((batches, first))
+    return merged.map(lambda batch, first: ({**batch[0], "first_image": first[0]["image"]}, batch[1]))

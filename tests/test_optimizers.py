@@ -41,7 +41,7 @@ def keras(optimizer: str) -> np.ndarray:
     return variable.numpy()
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name != "lecun"])  # Keras has none like it
 def test_updates_are_those_of_keras(optimizer):
     found = ours(optimizer)
     assert np.abs(found - START).max() > 0.01
@@ -59,4 +59,4 @@ def test_schedules():
     assert cosine[0] == 0.5 and cosine[50] == pytest.approx(0.25) and 0 < cosine[99] < 0.001
     assert np.argmax(cycle) in (19, 20) and max(cycle) == pytest.approx(0.5, rel=0.03)
     assert 0 < cycle[0] < 0.02 and 0 < cycle[99] < 0.01
-    assert set(SCHEDULES) == {"constant", "cosine", "one_cycle"}
+    assert set(SCHEDULES) == {"constant", "cosine", "one_cycle", "paper"}  # the last: test_lenet5_1998.py

@@ -106,7 +106,7 @@ def test_the_page_tells_the_figures_of_results_json(finished):
 
 def test_the_page_shows_the_confusion_matrix_and_the_mistakes(finished, sample):
     experiment = Experiment.read(finished)
-    classified = final_pass.over_test_split(experiment, sample, checkpoints.prefix(finished, experiment.total_steps))
+    classified = final_pass.over_split(experiment, sample, checkpoints.prefix(finished, experiment.total_steps))
     matrix = analysis.confusion_matrix(classified)
     final = json.loads((finished / "results.json").read_text())["final"]
     assert np.trace(matrix) / matrix.sum() == pytest.approx(final["test_accuracy"])
@@ -256,7 +256,7 @@ def test_the_gradients_are_those_of_the_loss(finished, sample):
     import tensorflow as tf
 
     from estimator_mnist import networks
-    from estimator_mnist.histograms import _Gradients
+    from estimator_mnist.histograms import EXAMPLES, _Gradients
 
     experiment = Experiment.read(finished)
     gradients = _Gradients(experiment, sample.train)
@@ -272,7 +272,7 @@ def test_the_gradients_are_those_of_the_loss(finished, sample):
         logits = hidden @ wide["logits/kernel"] + wide["logits/bias"]
         return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]))
 
-    assert len(labels) == 500
+    assert len(labels) == EXAMPLES
     for name, index in (("dense1/bias", (7,)), ("logits/kernel", (3, 4)), ("dense1/kernel", (400, 9))):
         above, below = ({**weights, name: weights[name].astype(np.float64)} for _ in range(2))
         above[name][index] += 1e-4
