@@ -161,7 +161,7 @@ class _Processes:
 
     def has_evaluated(self, run: Run) -> bool:
         """Tells whether there is an evaluation that was not there when it was last asked."""
-        size = sum(path.stat().st_size for path in run.folder.glob("eval_test/events.out.tfevents.*"))
+        size = sum(path.stat().st_size for path in run.folder.glob("eval_*/events.out.tfevents.*"))
         changed = size != self._sizes.get(run)
         self._sizes[run] = size
         return changed

@@ -324,7 +324,8 @@ def test_optuna_judges_a_setting_by_all_its_seeds(read, tmp_path):
 
 
 def test_a_hopeless_run_is_stopped_while_it_trains(read, tmp_path):
-    flags_of_run = ["--source", "sample", "--train_steps", "4000", "--evals", "100", "--search", "optuna", "--samples"]
+    flags_of_run = ["--source", "sample", "--validation_size", "500", "--train_steps", "4000", "--evals", "100"]
+    flags_of_run += ["--search", "optuna", "--samples"]
     folder = tmp_path / "sweep"
     space = read("--model", "dense", "--learning_rate", "log:0.001..0.1", *flags_of_run, "5")
     folder.mkdir()
