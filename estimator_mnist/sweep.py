@@ -59,7 +59,8 @@ def run(words: List[str], find_data: Callable[[], Data]) -> int:
         except BrokenPipeError:
             raise  # nobody is left to tell
         except errors as error:
-            why = f"the sweep failed there ({reason(error)}); the same command goes on"
+            cause = error.__cause__ or error  # Optuna's own words are of what is rarely the matter
+            why = f"the sweep failed there ({reason(cause)}); the same command goes on"
             raise RunError(f"--sweep_dir {folder}: {why}") from error
 
 

@@ -3,6 +3,7 @@
 from collections import deque
 from pathlib import Path
 from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple, Type
+from urllib.parse import quote
 
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.sweep_space import Setting, Space, name
@@ -75,6 +76,7 @@ class Optuna:
             InputError: The file of trials is damaged, or cannot be written.
         """
         import optuna
+        from sqlalchemy import URL
         from sqlalchemy.exc import SQLAlchemyError
 
         self.errors: Tuple[Type[Exception], ...] = (optuna.exceptions.OptunaError, SQLAlchemyError)
@@ -85,9 +87,11 @@ class Optuna:
         self.impossible: Dict[str, str] = {}
         self.total = (space.samples or 0) * len(space.seeds)
         path = folder.absolute() / STUDY
+        # As a URI, in which no character of the path is taken for the end of it.
+        url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"uri": "true"})
         try:
             self._study = optuna.create_study(
-                storage=optuna.storages.RDBStorage(f"sqlite:///{path}"),
+                storage=optuna.storages.RDBStorage(url.render_as_string()),
                 study_name="sweep",
                 direction="maximize",
                 pruner=optuna.pruners.MedianPruner(),

@@ -263,7 +263,7 @@ def test_a_sweep_that_is_killed_or_stopped_leaves_no_orphan_and_goes_on(tmp_path
     out, err = process.communicate(timeout=120)
     assert process.returncode == 143 and err == "" and "Stopped: 0 of 2 runs are finished" in out
     assert all(map(gone, runs))
-    assert all("Stopped by SIGTERM after step" in path.read_text() for path in (folder / "logs").iterdir())
+    assert all("Stopped by SIGTERM" in path.read_text() for path in (folder / "logs").iterdir())
 
     done = sweep(folder, *words)
     assert done.returncode == 0 and "accuracy" in done.stdout, done.stderr
@@ -290,7 +290,9 @@ def tell(search: Optuna, run: Run, accuracy: float) -> None:
 
 def test_optuna_ends_the_hopeless_and_goes_on_after_a_kill(read, tmp_path):
     words = ["--search", "optuna", "--samples", "9"]
-    search = optuna(read, tmp_path / "sweep", *words)
+    folder = tmp_path / "a folder?named=50%41&"  # characters that mean something in the URL of a database
+    search = optuna(read, folder, *words)
+    assert (folder / sweep_search.STUDY).is_file()
     for number in range(5):
         tell(search, search.next(), 0.90 + number / 100)
     hopeless, good, killed = search.next(), search.next(), search.next()
@@ -299,7 +301,7 @@ def test_optuna_ends_the_hopeless_and_goes_on_after_a_kill(read, tmp_path):
     search.ended(good, FAILED, 0.0)
     assert search.settled == 7
 
-    search = optuna(read, tmp_path / "sweep", *words)  # as after a kill -9: of `killed` nothing was told
+    search = optuna(read, folder, *words)  # as after a kill -9: of `killed` nothing was told
     assert {run.setting for run in search.runs} >= {hopeless.setting} and search.settled == 6
     again = [search.next(), search.next()]
     assert {run.name for run in again} == {good.name, killed.name}
