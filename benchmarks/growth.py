@@ -23,7 +23,7 @@ import numpy as np
 from tabulate import tabulate
 
 import input_fns
-from benchmarks.processes import module, pyplot, run, say, told_in_one_line, update_json
+from benchmarks.processes import as_command, module, pyplot, run, say, update_json
 from input_fns import idx
 
 MB = 10**6
@@ -36,7 +36,7 @@ EPOCHS = ((1, 10, 30, 100), (1, 3))
 Row = Dict[str, Any]
 
 
-@told_in_one_line
+@as_command
 def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="bash run.sh benchmark growth", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a minute's worth, to see that it works")
