@@ -4,7 +4,9 @@ import functools
 import json
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple, Union
+
+from absl import flags as absl_flags
 
 import input_fns
 from estimator_mnist import errors, flags, model_dirs, results, terminal, tools
@@ -164,15 +166,7 @@ def _data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
     """
     quiet_tensorflow()
     say = functools.partial(print, file=sys.stderr)  # standard output is for the result, JSON perhaps
-    data = input_fns.find(
-        experiment.dataset,
-        experiment.source,
-        experiment.data_dir,
-        experiment.idx_dir,
-        experiment.input == "stream",
-        say,
-        experiment.validation_size,
-    )
+    data = _find(experiment, say)
     if data.digest != experiment.data_digest:
         raise InputError(f"--model_dir {model_dir}: was trained on other data than {data.description}")
     return data
@@ -184,15 +178,14 @@ def _named_data() -> input_fns.Data:
     Raises:
         InputError: It is not there.
     """
-    return input_fns.find(
-        FLAGS.dataset,
-        FLAGS.source,
-        FLAGS.data_dir,
-        FLAGS.idx_dir,
-        FLAGS.input == "stream",
-        terminal.say,
-        FLAGS.validation_size or 0,
-    )
+    return _find(FLAGS, terminal.say)
+
+
+def _find(named: Union[Experiment, absl_flags.FlagValues], say: Callable[[str], None]) -> input_fns.Data:
+    """Returns the data that flags, or the experiment of a run, name."""
+    stream = named.input == "stream"
+    place = named.dataset, named.source, named.data_dir, named.idx_dir
+    return input_fns.find(*place, stream, say, named.validation_size or 0)
 
 
 def sweep(words: List[str]) -> int:
