@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 from tensorboard.backend.event_processing import plugin_event_accumulator as accumulator
-from test_faults import end, start, wait_for
+from test_faults import end, killed_at, start
 
 from estimator_mnist import analysis, checkpoints, ending, events, final_pass, flags, plots, report
 from estimator_mnist.experiment import Experiment
@@ -237,10 +237,7 @@ def tags_and_steps(model_dir: Path) -> Dict[str, Dict[str, Set[int]]]:
 
 def test_a_killed_run_ends_with_the_same_set_of_summaries(finished, tmp_path):
     killed = tmp_path / "killed"
-    process = start(killed, *FLAGS)
-    wait_for(process, killed, "model.ckpt-63.index")
-    process.kill()
-    process.communicate()
+    killed_at(killed, "model.ckpt-63.index", *FLAGS)
     assert not (killed / "results.json").exists()
     assert end(start(killed, *FLAGS))[0] == 0
     whole = tags_and_steps(finished)

@@ -2,11 +2,9 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import List
@@ -14,7 +12,7 @@ from typing import List
 import numpy as np
 import pytest
 from absl.testing import flagsaver
-from conftest import ROOT
+from conftest import launch
 from test_command_line import assert_equal_to_the_bit, checkpoint
 
 from estimator_mnist import (
@@ -57,15 +55,7 @@ def grid(tmp_path_factory) -> Path:
 
 
 def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "estimator_mnist", "sweep", *words, "--sweep_dir", str(folder)],
-        cwd=folder.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return launch(folder.parent, "sweep", *words, "--sweep_dir", str(folder))
 
 
 def sweep(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -228,7 +218,7 @@ def owners(folder: Path) -> List[int]:
     """Returns the processes of the runs that train at present, once there are two of them past their first step."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        begun = [path.parent for path in folder.glob("*/checkpoint")]
+        begun = [path.parent for path in folder.glob("*/graph.pbtxt")]
         if len(begun) == 2:
             return [int((path / ".lock").read_text()) for path in begun]
         time.sleep(0.02)
@@ -254,8 +244,8 @@ def test_a_sweep_that_is_killed_or_stopped_leaves_no_orphan_and_goes_on(tmp_path
     while not all(map(gone, runs)):  # they save, and end with the sweep
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    for path in folder.glob("*/checkpoint"):
-        path.unlink()  # a mark for `owners`: it is made anew when the run goes on
+    for path in folder.glob("*/graph.pbtxt"):
+        path.unlink()  # a mark for `owners`: it is made anew when the training goes on
 
     process = start(folder, *words)
     runs = owners(folder)
@@ -263,7 +253,7 @@ def test_a_sweep_that_is_killed_or_stopped_leaves_no_orphan_and_goes_on(tmp_path
     out, err = process.communicate(timeout=120)
     assert process.returncode == 143 and err == "" and "Stopped: 0 of 2 runs are finished" in out
     assert all(map(gone, runs))
-    assert all("Stopped by SIGTERM" in path.read_text() for path in (folder / "logs").iterdir())
+    assert all("Stopped by SIGTERM after step" in path.read_text() for path in (folder / "logs").iterdir())
 
     done = sweep(folder, *words)
     assert done.returncode == 0 and "accuracy" in done.stdout, done.stderr
