@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Sequence
 
 from input_fns.errors import InputError
 from input_fns.fields import AUGMENTS
+from input_fns.share import ALL, Share
 from input_fns.sources import SOURCES, Data, Split, find
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = [
     "SOURCES",
     "Data",
     "InputError",
+    "Share",
     "Split",
     "eval_input_fn",
     "find",
@@ -44,6 +46,7 @@ def train_input_fn(
     augment: str = "none",
     augment_strength: float = 1.0,
     first_examples: int = 0,
+    share: Share = ALL,
 ) -> "tf.data.Dataset":
     """Returns shuffled training batches, each example once an epoch, the last batch of an epoch smaller if need be.
 
@@ -60,14 +63,21 @@ def train_input_fn(
         augment_strength: How much, as a share of what AUGMENTS says.
         first_examples: With each element come the images of so many first examples of the split, or of all that there
             are, as its feature "first_image": uint8 [n, 28, 28, 1], the same every time.
+        share: With other than all of the examples, by "indexed" only, an element is a part of a block. Its features
+            have, beside "image", "examples", int32 scalar, those in all parts of the block; or, with whole batches,
+            "step", int64 [n], the global step before each of its batches.
     """
-    from input_fns import indexed, minibatch, stream
+    from input_fns import indexed, minibatch, shared, stream
     from input_fns.augment import Augment
     from input_fns.blocks import Blocks
 
-    blocks = Blocks(split.examples, batch_size, steps_per_block, tuple(stops), start)
+    together = share.of if share.whole_batches else 1  # batches that the processes make at a time
+    blocks = Blocks(split.examples, batch_size, steps_per_block * together, tuple(stops), start)
     distortion = None if augment == "none" else Augment(seed, augment, augment_strength)
-    if input == "stream":
+    if share != ALL:
+        assert input == "indexed", input
+        made = shared.train_batches(split, blocks, seed, distortion, share)
+    elif input == "stream":
         made = stream.train_batches(split, blocks, seed)
     else:
         made = (minibatch if input == "numpy" else indexed).train_batches(split, blocks, seed, distortion)

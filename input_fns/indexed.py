@@ -21,23 +21,14 @@ as_written = tf.autograph.experimental.do_not_convert
 
 
 def train_batches(split: Split, blocks: Blocks, seed: int, augment: Optional[Augment] = None) -> tf.data.Dataset:
-    """Returns the blocks of a run; see `train_input_fn`.
-
-    Row r of epoch e is example RandomIndexShuffle(r, (seed, e)): a pseudorandom permutation, evaluated at one point
-    (a Simon cipher with cycle-walking; tensorflow/core/kernels/random_index_shuffle.h).
-    """
-    low, high = seed & 0x7FFFFFFF, seed >> 31
+    """Returns the blocks of a run; see `train_input_fn`."""
     pieces = blocks.pieces(distortions.PIECE) if augment else blocks.rows()
 
     def gather(images: tf.Tensor, labels: tf.Tensor, span: tf.Tensor):
         epoch, first, last = tf.unstack(span)
-        rows = tf.range(first, last)
-        # The raw op, for the public wrapper takes seeds of two numbers only.
-        chosen = tf.raw_ops.RandomIndexShuffle(
-            index=rows, seed=tf.stack([low, high, epoch]), max_index=split.examples - 1, rounds=4
-        )
-        gathered = _features(tf.gather(images, chosen), tf.gather(labels, chosen))
-        return (*gathered, tf.cast(chosen, tf.int64), tf.cast(epoch, tf.int64)) if augment else gathered
+        examples = chosen(split, seed, epoch, tf.range(first, last))
+        gathered = _features(tf.gather(images, examples), tf.gather(labels, examples))
+        return (*gathered, tf.cast(examples, tf.int64), tf.cast(epoch, tf.int64)) if augment else gathered
 
     spans = tf.data.Dataset.from_tensor_slices(np.array(pieces, np.int32).reshape(-1, 3))
 
@@ -46,8 +37,21 @@ def train_batches(split: Split, blocks: Blocks, seed: int, augment: Optional[Aug
         return spans.map(as_written(lambda span: gather(images, labels, span)), num_parallel_calls=1)
 
     # flat_map captures the two arrays once; as arguments of each element they would be handed on with every batch.
-    batches = _whole(split).flat_map(blocks_of)
-    return _as_is((distortions.distort_pieces(batches, blocks.sizes, augment) if augment else batches).prefetch(2))
+    batches = whole(split).flat_map(blocks_of)
+    return as_is((distortions.distort_pieces(batches, blocks.sizes, augment) if augment else batches).prefetch(2))
+
+
+def chosen(split: Split, seed: int, epoch: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Returns which examples stand at some rows, int32 [n], of the shuffled epoch, int32 scalar.
+
+    Row r of epoch e is example RandomIndexShuffle(r, (seed, e)): a pseudorandom permutation, evaluated at one point
+    (a Simon cipher with cycle-walking; tensorflow/core/kernels/random_index_shuffle.h).
+    """
+    low, high = seed & 0x7FFFFFFF, seed >> 31
+    # The raw op, for the public wrapper takes seeds of two numbers only.
+    return tf.raw_ops.RandomIndexShuffle(
+        index=rows, seed=tf.stack([low, high, epoch]), max_index=split.examples - 1, rounds=4
+    )
 
 
 def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
@@ -62,11 +66,11 @@ def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
         return starts.map(as_written(batch))
 
     # Cached, so that a caller who repeats it reads the file once.
-    batches = _whole(split).cache().flat_map(batches_of).prefetch(2)
-    return _as_is(batches.apply(tf.data.experimental.assert_cardinality(-(-split.examples // batch_size))))
+    batches = whole(split).cache().flat_map(batches_of).prefetch(2)
+    return as_is(batches.apply(tf.data.experimental.assert_cardinality(-(-split.examples // batch_size))))
 
 
-def _as_is(dataset: tf.data.Dataset) -> tf.data.Dataset:
+def as_is(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Returns the dataset without tf.data's tuning: there is nothing to tune, and its thread takes up to half a second
     to end when an iterator begins anew."""
     options = tf.data.Options()
@@ -75,7 +79,7 @@ def _as_is(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.with_options(options)
 
 
-def _whole(split: Split) -> tf.data.Dataset:
+def whole(split: Split) -> tf.data.Dataset:
     """Returns a dataset of one element, the whole split: images uint8 [n, 28, 28, 1] and labels uint8 [n]."""
     assert split.images and split.labels, "a split that is only streamed has no arrays"
     paths = tf.data.Dataset.from_tensors((str(split.images), str(split.labels)))
