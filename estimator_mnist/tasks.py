@@ -1,0 +1,145 @@
+"""The place of this process in a cluster, read from TF_CONFIG alone, as TensorFlow's documentation has it."""
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from input_fns import InputError
+
+CHIEF, WORKER, PS, EVALUATOR = "chief", "worker", "ps", "evaluator"
+VARIABLE = "TF_CONFIG"
+LIKE = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+
+
+class Peer(NamedTuple):
+    """A task of the cluster, and where it listens."""
+
+    name: str  # "worker/1"
+    address: str  # "host:port"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One process of a cluster."""
+
+    type: str
+    index: int
+    cluster: Dict[str, Tuple[str, ...]]  # addresses by type; the evaluator has none that anybody calls
+
+    @property
+    def name(self) -> str:
+        return f"{self.type}/{self.index}"
+
+    @property
+    def trainers(self) -> List[Peer]:
+        """The tasks that train, the chief first: the one of that type or, where there is none, worker/0."""
+        return [*self._of(CHIEF), *self._of(WORKER)]
+
+    @property
+    def chief(self) -> Peer:
+        return self.trainers[0]
+
+    @property
+    def is_chief(self) -> bool:
+        return self.name == self.chief.name
+
+    @property
+    def trains(self) -> bool:
+        return self.type in (CHIEF, WORKER)
+
+    @property
+    def number(self) -> int:
+        """Of this task among the trainers."""
+        return [trainer.name for trainer in self.trainers].index(self.name)
+
+    @property
+    def peers(self) -> List[Peer]:
+        """The tasks without which this one cannot go on."""
+        needed = [*self.trainers, *self._of(PS)] if self.trains else [self.chief]
+        return [peer for peer in needed if peer.name != self.name]
+
+    def _of(self, type: str) -> List[Peer]:
+        return [Peer(f"{type}/{index}", address) for index, address in enumerate(self.cluster.get(type, ()))]
+
+    def for_tensorflow(self) -> str:
+        """Returns what TF_CONFIG must be for TensorFlow, which wants a chief in every evaluator's."""
+        cluster = {CHIEF: [self.chief.address]} if self.type == EVALUATOR else self.cluster
+        return json.dumps({"cluster": cluster, "task": {"type": self.type, "index": self.index}})
+
+
+def leave() -> None:
+    """Makes this process one of no cluster, whatever TF_CONFIG says: only training has one."""
+    os.environ.pop(VARIABLE, None)
+
+
+def read(strategy: str) -> Optional[Task]:
+    """Returns the place of this process, None where the strategy has no cluster.
+
+    Args:
+        strategy: What --strategy says.
+
+    Raises:
+        InputError: TF_CONFIG is missing, wrong, or does not go with the strategy.
+    """
+    text = os.environ.get(VARIABLE, "").strip()
+    if strategy not in ("multi_worker", "parameter_server"):
+        if text and _json(text).get("cluster"):
+            raise InputError(
+                f"{VARIABLE}: describes a cluster, and --strategy {strategy} has none; give --strategy multi_worker or "
+                f"parameter_server, or unset {VARIABLE}"
+            )
+        return None
+    if not text:
+        raise InputError(
+            f"--strategy {strategy}: {VARIABLE} is not set; set it for each task, like {LIKE}, or let `cluster` start "
+            "the tasks on this machine"
+        )
+    task = _task(_json(text))
+    complete = task.type == EVALUATOR or (task.cluster.get(PS) and task.cluster.get(CHIEF))
+    if strategy == "parameter_server" and not complete:
+        raise InputError(f"{VARIABLE}: --strategy parameter_server needs a chief and at least one ps in its cluster")
+    if strategy == "multi_worker" and task.type == PS:
+        raise InputError(f"{VARIABLE}: --strategy multi_worker has no use for a ps; give --strategy parameter_server")
+    return task
+
+
+def _json(text: str) -> Dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{VARIABLE}: is not JSON ({error}); it must be like {LIKE}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{VARIABLE}: is {text}; it must be like {LIKE}")
+    return values
+
+
+def _task(values: Dict[str, Any]) -> Task:
+    cluster, task = values.get("cluster"), values.get("task")
+    if not isinstance(cluster, dict) or not isinstance(task, dict):
+        raise InputError(f'{VARIABLE}: lacks "cluster" or "task"; it must be like {LIKE}')
+    known = (CHIEF, WORKER, PS, EVALUATOR)
+    for type, addresses in cluster.items():
+        if type not in known:
+            raise InputError(f'{VARIABLE}: the cluster has "{type}"; known are {", ".join(known)}')
+        if not isinstance(addresses, list) or not all(map(_is_address, addresses)):
+            raise InputError(f'{VARIABLE}: "{type}" of the cluster is {addresses}; it must be a list of "host:port"')
+    found = {type: tuple(addresses) for type, addresses in cluster.items() if addresses}
+    listed = [address for addresses in found.values() for address in addresses]
+    if len(set(listed)) < len(listed):
+        raise InputError(f"{VARIABLE}: an address stands in the cluster twice; each task needs one of its own")
+    if len(found.get(CHIEF, ())) > 1:
+        raise InputError(f"{VARIABLE}: the cluster has {len(found[CHIEF])} chiefs; it must have one at most")
+    if not (found.get(CHIEF) or found.get(WORKER)):
+        raise InputError(f"{VARIABLE}: the cluster has nobody who trains; it needs a chief or a worker")
+    type, index = task.get("type"), task.get("index", 0)
+    index = int(index) if str(index).isdigit() else -1
+    count = 1 if type == EVALUATOR else len(found.get(str(type), ()))
+    if type not in known or not 0 <= index < count:
+        raise InputError(f"{VARIABLE}: the task is {json.dumps(task)}, which its cluster does not have")
+    return Task(str(type), index, found)
+
+
+def _is_address(address: Any) -> bool:
+    host, _, port = str(address).rpartition(":")
+    return isinstance(address, str) and bool(host) and port.isdigit() and 0 < int(port) < 2**16

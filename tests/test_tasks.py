@@ -1,0 +1,128 @@
+"""TF_CONFIG: what place a process reads from it, and what it says of a wrong one."""
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from conftest import launch
+
+from estimator_mnist import tasks
+from input_fns import InputError
+
+CLUSTER = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}
+
+
+def config(type: str, index: object = 0, cluster: object = CLUSTER) -> str:
+    return json.dumps({"cluster": cluster, "task": {"type": type, "index": index}})
+
+
+@pytest.mark.parametrize(
+    "type, index, number, chief, peers",
+    [
+        ("chief", 0, 0, True, ["worker/0", "worker/1", "ps/0"]),
+        ("worker", 1, 2, False, ["chief/0", "worker/0", "ps/0"]),
+        ("ps", 0, None, False, ["chief/0"]),
+        ("evaluator", 0, None, False, ["chief/0"]),
+    ],
+)
+def test_each_task_knows_its_place(monkeypatch, type, index, number, chief, peers):
+    monkeypatch.setenv("TF_CONFIG", config(type, index))
+    task = tasks.read("parameter_server")
+    assert (task.name, task.is_chief, task.trains) == (f"{type}/{index}", chief, number is not None)
+    assert [peer.name for peer in task.peers] == peers
+    assert number is None or task.number == number
+    given = json.loads(task.for_tensorflow())
+    assert given["task"] == {"type": type, "index": index}
+    assert given["cluster"] == ({"chief": ["a:1"]} if type == "evaluator" else CLUSTER)
+
+
+def test_without_a_chief_the_first_worker_is_it(monkeypatch):
+    cluster = {"worker": ["a:1", "b:1"]}
+    places = []
+    for index in range(2):
+        monkeypatch.setenv("TF_CONFIG", config("worker", str(index), cluster))
+        places.append(tasks.read("multi_worker"))
+    assert [place.is_chief for place in places] == [True, False]
+    assert [place.number for place in places] == [0, 1]
+    assert places[1].peers == [tasks.Peer("worker/0", "a:1")]
+
+
+def test_no_cluster_is_no_task(monkeypatch):
+    for text in ("", "{}", json.dumps({"task": {"type": "worker", "index": 0}})):
+        monkeypatch.setenv("TF_CONFIG", text)
+        assert tasks.read("none") is None and tasks.read("mirrored") is None
+
+
+@pytest.mark.parametrize(
+    "strategy, text, said",
+    [
+        ("multi_worker", "", "--strategy multi_worker: TF_CONFIG is not set"),
+        ("multi_worker", "worker/0", "TF_CONFIG: is not JSON"),
+        ("multi_worker", "[1]", "TF_CONFIG: is [1]"),
+        ("multi_worker", "{}", 'lacks "cluster" or "task"'),
+        ("multi_worker", config("worker", 2), "which its cluster does not have"),
+        ("multi_worker", config("worker", -1), "which its cluster does not have"),
+        ("multi_worker", config("boss"), "which its cluster does not have"),
+        ("multi_worker", config("evaluator", 1), "which its cluster does not have"),
+        ("multi_worker", config("worker", 0, {"worker": ["a:1", "a:1"]}), "twice"),
+        ("multi_worker", config("worker", 0, {"worker": "a:1"}), 'a list of "host:port"'),
+        ("multi_worker", config("worker", 0, {"worker": ["a"]}), 'a list of "host:port"'),
+        ("multi_worker", config("worker", 0, {"worker": ["a:99999"]}), 'a list of "host:port"'),
+        ("multi_worker", config("worker", 0, {"slave": ["a:1"]}), 'the cluster has "slave"'),
+        ("multi_worker", config("chief", 0, {"chief": ["a:1", "b:1"]}), "2 chiefs"),
+        ("multi_worker", config("ps", 0, {"ps": ["a:1"]}), "nobody who trains"),
+        ("multi_worker", config("ps", 0), "has no use for a ps"),
+        ("parameter_server", config("worker", 0, {"worker": ["a:1"]}), "needs a chief and at least one ps"),
+        ("none", config("chief"), "describes a cluster, and --strategy none has none"),
+    ],
+)
+def test_a_wrong_tf_config_is_one_line_that_says_what_is_wrong(monkeypatch, strategy, text, said):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(InputError) as raised:
+        tasks.read(strategy)
+    assert said in str(raised.value) and "\n" not in str(raised.value)
+
+
+RUN = ["--source", "sample", "--model", "dense", "--train_steps", "20", "--model_dir", "run"]
+
+
+def test_a_wrong_tf_config_ends_the_command_before_anything_is_made(cli, tmp_path):
+    done = cli(*RUN, "--strategy", "multi_worker", TF_CONFIG="{")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "TF_CONFIG" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return f"127.0.0.1:{found.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("type, index, missing", [("worker", 0, "worker/1"), ("worker", 1, "worker/0")])
+def test_a_task_that_does_not_come_is_named_within_the_timeout(tmp_path: Path, monkeypatch, type, index, missing):
+    cluster = {"worker": [free_address(), free_address()]}
+    monkeypatch.setenv("TF_CONFIG", config(type, index, cluster))
+    process = launch(tmp_path, *RUN, "--strategy", "multi_worker", "--cluster_timeout", "3")
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    address = cluster["worker"][1 - index]
+    assert errors.startswith(f"error: {missing} at {address} of TF_CONFIG did not answer within 3 s")
+    assert errors.count("\n") == 1
+    assert time.monotonic() - began < 120
+
+
+def test_what_describes_no_cluster_is_ignored(cli, tmp_path):
+    for number, text in enumerate(("", '{"task": {"type": "worker", "index": 3}, "model_dir": "elsewhere"}')):
+        done = cli(*RUN, "--model_dir", f"run-{number}", TF_CONFIG=text)
+        assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_other_commands_than_training_have_no_cluster(cli, run):
+    done = cli("evaluate", "--model_dir", run, "--json", TF_CONFIG=config("worker", 1))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["global_step"] == 400
+    assert "TF_CONFIG" not in os.environ
