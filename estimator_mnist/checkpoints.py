@@ -165,7 +165,7 @@ def keep(model_dir: Path, step: int, anew: Optional[int] = None) -> None:
         new.replace(folder / path.name)
     for path in folder.glob("model.ckpt-*"):
         if path.stem != f"model.ckpt-{step}":
-            path.unlink()
+            path.unlink(missing_ok=True)  # an evaluator of the cluster may do the same
 
 
 def forget_kept_after(model_dir: Path, step: int) -> None:

@@ -21,13 +21,12 @@ SMALLEST_SHARD = 8  # images
 
 
 def parts(experiment: Experiment) -> int:
-    """Returns into how many parts the hidden layer is divided in training."""
-    return PARTS.get(experiment.model, 1)
+    """Returns into how many parts the hidden layer is divided in training. Strategies have no divided variables."""
+    return PARTS.get(experiment.model, 1) if experiment.strategy == "none" else 1
 
 
-def shard_sizes(experiment: Experiment) -> List[int]:
-    """Returns how many examples of a training batch each shard holds; their sum is the batch size."""
-    size = experiment.batch_size
+def shard_sizes(experiment: Experiment, size: int) -> List[int]:
+    """Returns how many examples of a batch, or a replica's part of it, each shard holds; their sum is the size."""
     shards = max(1, min(SHARDS.get(experiment.model, 1), size // SMALLEST_SHARD))
     return [size * (shard + 1) // shards - size * shard // shards for shard in range(shards)]
 

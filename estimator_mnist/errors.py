@@ -16,6 +16,7 @@ class RunError(OneLineError):
     """The run failed: the text says why, and how to go on. Exit code 1."""
 
 
+LOST = "lost another task of the cluster; started again, all tasks go on from the newest checkpoint"
 # What the system says where a file cannot be written or is gone. TensorFlow puts these words into errors of many
 # classes; its event writer even into IndexError.
 SYSTEM_ERRORS = [
@@ -61,6 +62,10 @@ def in_one_line(error: Exception, model_dir: Path, data: input_fns.Data) -> Opti
     if isinstance(error, tf.errors.DataLossError) or "outside the valid range" in text:
         where = data.train.images or Path(str(data.train.data_dir)) / str(data.train.tfds_name).replace(":", "/")
         return InputError(f"{where}: a record cannot be read or has an impossible label ({text})")
+    if "Could not start gRPC server" in text:
+        return RunError(f"TF_CONFIG: the port of this task cannot be opened ({text}); is another process there?")
+    if isinstance(error, (tf.errors.UnavailableError, tf.errors.AbortedError)) or "GRPC error" in text:
+        return RunError(LOST)
     if isinstance(error, tf.errors.ResourceExhaustedError) and "OOM" in text:
         return RunError(f"out of memory ({text}); try a smaller --batch_size or --eval_batch_size")
     if not (model_dir / FILE_NAME).exists():

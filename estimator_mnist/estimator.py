@@ -1,5 +1,6 @@
 """tf.estimator.Estimator, with evaluations that cost little more than their forward pass."""
 
+import copy
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
@@ -10,12 +11,14 @@ import tensorflow as tf
 from estimator_mnist import run_config
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.model_fn import model_fn
+from estimator_mnist.tasks import Task
 
 InputFn = Callable[[], tf.data.Dataset]
 
 
-def create(experiment: Experiment, model_dir: Path) -> "Estimator":
-    return Estimator(model_fn, config=run_config.create(experiment, model_dir), params={"experiment": experiment})
+def create(experiment: Experiment, model_dir: Path, task: Optional[Task] = None) -> "Estimator":
+    """Returns the Estimator of an experiment; `task` is this process's place in a cluster."""
+    return Estimator(model_fn, config=run_config.create(experiment, model_dir, task), params={"experiment": experiment})
 
 
 class Estimator(tf.estimator.Estimator):
@@ -56,6 +59,13 @@ class Estimator(tf.estimator.Estimator):
     def evaluate_initial(self, input_fn: InputFn, name: Optional[str] = None) -> Dict[str, Any]:
         """Evaluates the initial weights, whatever checkpoints there are; else as `evaluate`."""
         return self._evaluate(input_fn, None, name)
+
+    def __deepcopy__(self, memo: Dict[int, Any]) -> "Estimator":
+        """Returns a copy to train with, as `train_and_evaluate` makes in a cluster; what it keeps cannot be copied."""
+        twin = copy.copy(self)
+        twin._config = copy.deepcopy(self._config, memo)
+        twin._evaluation = None
+        return twin
 
     def _assert_members_are_not_overridden(self) -> None:
         """Estimator's constructor calls this to forbid what this class does, and says that to override it is the way
@@ -106,7 +116,8 @@ class _Evaluation:
             self._saver = tf.compat.v1.train.Saver(sharded=True)
             cardinality = batches.cardinality()
         self._graph.finalize()
-        self._session = tf.compat.v1.Session(graph=self._graph, config=estimator.config.session_config)
+        settings = run_config.session_config(estimator.params["experiment"])  # a cluster's are of its devices only
+        self._session = tf.compat.v1.Session(graph=self._graph, config=settings)
         self._batches, _ = self._session.run((cardinality, iterator.initializer))
         if self._batches < 0:
             raise ValueError("input_fn: returns a dataset of unknown or infinite cardinality")

@@ -18,20 +18,21 @@ LOSSES = ("cross_entropy", "mse", "map")  # see losses.py
 OPTIMIZERS = ("adam", "sgd", "momentum", "lecun")
 SCHEDULES = ("constant", "cosine", "one_cycle", "paper")
 DOWNSAMPLES = ("pool", "stride")
+STRATEGIES = ("none", "mirrored", "multi_worker", "parameter_server")  # see distribution.py
 SEARCHES = ("grid", "random", "optuna")  # of a sweep
 FILE_NAME = "experiment.json"
 # Images in one session call if the user says nothing: below a third of a second's work on two cores, so that the
 # progress moves and a signal is answered, and fifty times the call's fixed cost, a millisecond or two.
 IMAGES_PER_LOOP = {"dense": 12_800, "lenet5": 2560, "conv": 1280, "conv_plain": 256}
 
-# Fields that change nothing in what is learned: where things lie and how the session is set up. A run may go on with
-# others of these.
+# Fields that change nothing in what is learned: where things lie, how the session is set up, and what shares the work.
+# A run may go on with others of these.
 MAY_CHANGE = frozenset(
     "data_dir idx_dir eval_batch_size iterations_per_loop allow_growth gpu_memory_fraction allow_soft_placement "
-    "log_device_placement inter_op_threads intra_op_threads profile".split()
+    "log_device_placement inter_op_threads intra_op_threads profile strategy replicas".split()
 )
 # Fields that came after the first model_dirs: where an experiment.json lacks one, its default is what was done.
-LATER = frozenset("validation_size augment augment_strength average_decay lenet5_form loss".split())
+LATER = frozenset("validation_size augment augment_strength average_decay lenet5_form loss strategy replicas".split())
 # Fields that no flag sets: what was found as data.
 DATA = frozenset("data_digest train_examples test_examples class_names".split())
 
@@ -86,6 +87,9 @@ class Experiment:
     xla: bool = False
     mixed_precision: bool = False
     profile: bool = False  # trace one session call
+    # What shares the training; the tasks of a cluster are not part of the experiment.
+    strategy: str = "none"
+    replicas: int = 0  # of "mirrored" in this process; 0: one for each GPU
 
     def __post_init__(self) -> None:
         self._check_one_of("model", MODELS)
@@ -96,6 +100,12 @@ class Experiment:
         self._check_one_of("optimizer", OPTIMIZERS)
         self._check_one_of("learning_rate_schedule", SCHEDULES)
         self._check_one_of("augment", tuple(AUGMENTS))
+        self._check_one_of("strategy", STRATEGIES)
+        shared = self.strategy == "none" or self.input == "indexed"
+        self._check("strategy", shared, f"none with --input {self.input}: only indexed batches can be shared")
+        steps = self.strategy != "parameter_server" or self.optimizer != "lecun"
+        self._check("strategy", steps, "another with --optimizer lecun, whose step sizes all replicas have to share")
+        self._check("replicas", not self.replicas or self.strategy == "mirrored", "0 without --strategy mirrored")
         numbered = self.augment == "none" or self.input != "stream"
         self._check("augment", numbered, "none with --input stream, where an example has no number to draw by")
         limit = f"above 0 and at most {LARGEST_STRENGTH:g}"
@@ -110,7 +120,7 @@ class Experiment:
         for name in ("batch_size", "eval_batch_size", "train_epochs", "train_steps", "evals"):
             value = getattr(self, name)
             self._check(name, value is None or 1 <= value < 2**31, "a whole number from 1 to 2**31 - 1")
-        for name in ("iterations_per_loop", "inter_op_threads", "intra_op_threads", "validation_size"):
+        for name in ("iterations_per_loop", "inter_op_threads", "intra_op_threads", "validation_size", "replicas"):
             self._check(name, 0 <= getattr(self, name) < 2**31, "a whole number from 0 to 2**31 - 1")
         self._check("train_steps", self.total_steps < 2**31, "a run of fewer than 2**31 steps")
         if self.evals is not None:
@@ -172,6 +182,8 @@ class Experiment:
     @property
     def steps_per_loop(self) -> int:
         """Training steps in one session call: so many that its fixed cost is small beside them."""
+        if self.strategy == "mirrored":  # whose replicas cannot meet within a loop
+            return 1
         return self.iterations_per_loop or max(1, min(200, IMAGES_PER_LOOP[self.model] // self.batch_size))
 
     def differences(self, other: "Experiment") -> List[str]:

@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Union
 
 import tensorflow as tf
 
-from estimator_mnist import checkpoints, results, serving, terminal
+from estimator_mnist import checkpoints, events, results, serving, terminal
 from estimator_mnist.experiment import Experiment
 
 FOLDER = "export"  # in the model_dir
@@ -43,17 +43,24 @@ def of_run(
         yield [FinalExporter(warmup), BestExporter(warmup, known)]
 
 
-def finish(exporters: Exporters, estimator: tf.estimator.Estimator, result: Mapping[str, float]) -> float:
+def finish(
+    exporters: Exporters,
+    estimator: tf.estimator.Estimator,
+    evaluations: Mapping[int, Mapping[str, float]],
+    last_step: int,
+) -> float:
     """Makes the exports that `train_and_evaluate` has not made, and returns the seconds that all of them took.
 
     Args:
         exporters: Of the run.
         estimator: Of the run.
-        result: The evaluation of its last step.
+        evaluations: All of the run, whatever process made them.
+        last_step: Of the run.
     """
-    model_dir = Path(estimator.model_dir)
-    checkpoint = checkpoints.prefix(model_dir, int(result["global_step"]))
+    model_dir, result = Path(estimator.model_dir), evaluations[last_step]
+    checkpoint = checkpoints.prefix(model_dir, last_step)
     for exporter in exporters:
+        exporter.know(evaluations)
         exporter.export(estimator, str(model_dir / FOLDER / exporter.name), checkpoint, result, True)
     return sum(exporter.seconds for exporter in exporters)
 
@@ -64,6 +71,9 @@ class FinalExporter(tf.estimator.FinalExporter):
     def __init__(self, warmup: Path):
         super().__init__(FINAL, serving.input_receiver, assets_extra={serving.WARMUP: str(warmup)})
         self.seconds = 0.0
+
+    def know(self, evaluations: Mapping[int, Mapping[str, float]]) -> None:
+        """Takes note of evaluations; the last checkpoint is exported whatever they say."""
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         if not is_the_final_export or serving.version_of(Path(export_path), int(eval_result["global_step"])):
@@ -99,6 +109,10 @@ class BestExporter(tf.estimator.BestExporter):
         self.seconds = 0.0
         self._evaluations = evaluations
 
+    def know(self, evaluations: Mapping[int, Mapping[str, float]]) -> None:
+        """Takes note of evaluations that this or another process made."""
+        self._evaluations.update({step: dict(result) for step, result in evaluations.items()})
+
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         began, model_dir, step = time.perf_counter(), Path(estimator.model_dir), int(eval_result["global_step"])
         self._evaluations[step] = eval_result
@@ -121,6 +135,19 @@ class BestExporter(tf.estimator.BestExporter):
         if final:
             return str(serving.put_version(final, folder))
         return super().export(estimator, str(folder), checkpoint, found[best], True)
+
+
+class BestKeeper(tf.estimator.Exporter):
+    """Keeps the best checkpoint apart, for the BestExporter of another process, the chief, to export at the end."""
+
+    @property
+    def name(self):
+        return BEST
+
+    def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
+        model_dir, step = Path(estimator.model_dir), int(eval_result["global_step"])
+        known = {**events.evaluations(model_dir), step: eval_result}  # the chief's, too
+        checkpoints.keep(model_dir, results.best_step(known), anew=step)
 
 
 def is_better(best_eval_result: Mapping[str, float], current_eval_result: Mapping[str, float]) -> bool:

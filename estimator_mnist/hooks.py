@@ -1,5 +1,6 @@
 """What watches a run: progress and TensorBoard's scalars, checkpoints at the steps of the evaluations."""
 
+import bisect
 import math
 import time
 from pathlib import Path
@@ -9,7 +10,6 @@ import tensorflow as tf
 
 from estimator_mnist import model_fn
 from estimator_mnist.errors import RunError
-from estimator_mnist.stopping import Stopper
 
 NOT_FINITE = (
     "the {what} loss is {loss} at step {step}; the checkpoints before it are kept; try a lower --learning_rate "
@@ -21,10 +21,10 @@ LOGS_PER_EPOCH = 20  # points of TensorBoard's training curves
 class TrainingLog(tf.estimator.SessionRunHook):
     """Shows progress and writes loss, accuracy, learning rate and images per second, each the mean since the last."""
 
-    def __init__(self, model_dir: Path, steps_per_epoch: int, show: Callable[[int, Dict[str, float]], None]):
+    def __init__(self, model_dir: Optional[Path], steps_per_epoch: int, show: Callable[[int, Dict[str, float]], None]):
         """
         Args:
-            model_dir: Where TensorBoard will look.
+            model_dir: Where TensorBoard will look; None: nothing is written.
             steps_per_epoch: Sets how often scalars are written.
             show: Called after every session call with the step and the scalars, for eyes.
         """
@@ -36,11 +36,14 @@ class TrainingLog(tf.estimator.SessionRunHook):
         self._interval = Totals()
         self.total = Totals()
         self.steady = Totals()  # without the first session call, which warms up
+        self.last_step: Optional[int] = None  # that was trained
         self.first_step_at: Optional[float] = None  # time.time() when the first session call was done
 
     def after_create_session(self, session, coord):
-        self._writer = tf.compat.v1.summary.FileWriterCache.get(str(self._model_dir))
         self._logged_step = int(session.run(tf.compat.v1.train.get_global_step()))
+        if self._model_dir is None:
+            return
+        self._writer = tf.compat.v1.summary.FileWriterCache.get(str(self._model_dir))
         # Tells TensorBoard to forget what a killed process wrote for later steps.
         start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
         self._writer.add_session_log(start, self._logged_step + 1)
@@ -64,6 +67,7 @@ class TrainingLog(tf.estimator.SessionRunHook):
         if values["last_good_step"] < step:
             bad = int(values["last_good_step"]) + 1
             raise RunError(NOT_FINITE.format(what="training", loss=values["loss"], step=bad))
+        self.last_step = step
         self._interval.add(values, seconds)
         self.total.add(values, seconds)
         if self.first_step_at is None:
@@ -74,10 +78,11 @@ class TrainingLog(tf.estimator.SessionRunHook):
         self._show(step, scalars)
         # At steps that do not hang on where the process was started: a run that was killed has the same points.
         if step // self._every > self._logged_step // self._every:
-            summary = tf.compat.v1.Summary()
-            for tag, value in scalars.items():
-                summary.value.add(tag=tag, simple_value=value)
-            self._writer.add_summary(summary, step)
+            if self._writer:
+                summary = tf.compat.v1.Summary()
+                for tag, value in scalars.items():
+                    summary.value.add(tag=tag, simple_value=value)
+                self._writer.add_summary(summary, step)
             self._logged_step, self._interval = step, Totals()
 
 
@@ -113,19 +118,27 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
     at other steps.
     """
 
-    def __init__(self, model_dir: Path, steps: Sequence[int], start: int, stopper: Stopper):
+    def __init__(
+        self,
+        model_dir: Path,
+        steps: Sequence[int],
+        start: int,
+        stopping: Callable[[], bool],
+        listeners: Sequence[tf.estimator.CheckpointSaverListener] = (),
+    ):
         """
         Args:
             model_dir: Where to save.
-            steps: After which to save and evaluate; the last one ends the run.
+            steps: After which to save and evaluate, increasing; the last one ends the run.
             start: The step of the checkpoint that is restored; 0 for none.
-            stopper: Asked after each session call whether to end the run there.
+            stopping: Asked after each session call whether to end the run there.
+            listeners: Told of each checkpoint.
         """
-        super().__init__(str(model_dir), save_steps=max(steps))
-        self._steps = frozenset(steps)
+        super().__init__(str(model_dir), save_steps=max(steps), listeners=list(listeners))
+        self._steps = list(steps)
         self._last_step = max(steps)
-        self._restored = start
-        self._stopper = stopper
+        self._restored = self._saved = start
+        self._stopping = stopping
 
     def after_create_session(self, session, coord):
         # As Estimator's own, but graph.pbtxt is without the shape of every output, for to print them takes a fifth of
@@ -142,16 +155,18 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
 
     def after_run(self, run_context, run_values):
         step = int(run_values.results)
-        if step in self._steps:
+        # Where others train beside this process, unasked, a step is not met but passed.
+        if bisect.bisect(self._steps, step) > bisect.bisect(self._steps, self._saved):
+            self._saved = step
             self._timer.update_last_triggered_step(step)
             if self._save(run_context.session, step):
                 run_context.request_stop()
         # Estimator's own StopAtStepHook expects calls of one step each, and would ask for one call too many.
-        if step >= self._last_step or self._stopper.requested:
+        if step >= self._last_step or self._stopping():
             run_context.request_stop()
 
     def end(self, session):
-        if self._stopper.requested:
+        if self._stopping():
             self._listeners.clear()  # saved, but not evaluated: the user waits for the end
         super().end(session)
 

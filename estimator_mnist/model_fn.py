@@ -4,7 +4,7 @@ from typing import Dict, Optional
 
 import tensorflow as tf
 
-from estimator_mnist import averaging, cores, losses, networks
+from estimator_mnist import averaging, cores, distribution, losses, networks
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.networks import scaled
 from estimator_mnist.optimizers import Optimizer
@@ -14,6 +14,8 @@ from estimator_mnist.train_step import train_on_block
 TRAIN_STEP = "train/step:0"  # global step after the call
 LAST_GOOD_STEP = "train/last_good_step:0"  # of the call, with a finite loss
 TRAIN_LOSS, TRAIN_ACCURACY = "train/loss:0", "train/accuracy:0"  # means over the call's images
+# Among replicas of several processes: how many are asked to stop, fed by each of them, and how many that is of all.
+STOP_REQUESTED, STOPS_REQUESTED = "train/stop_requested:0", "train/stops_requested:0"
 TRAIN_IMAGES, LEARNING_RATE = "train/images:0", "train/learning_rate:0"  # images of the call; rate of its first step
 EPOCH_LOSS = "epoch_loss"  # variable: the sum of the losses of each epoch's examples so far
 
@@ -29,7 +31,8 @@ def model_fn(
     Args:
         features: {"image": uint8 of 0 to 255 or float32 of 0 to 1, [n, 28, 28, 1] or [n, 28, 28]}. In TRAIN a block:
             the examples of one or more successive batches, which are trained on one after the other; for the optimizer
-            "lecun" also {"first_image": the first images of the training split}.
+            "lecun" also {"first_image": the first images of the training split}; where several share the training,
+            what `input_fns.train_input_fn` says of that.
         labels: Class indices, integer [n], or one-hot, [n, classes]; None in PREDICT.
         mode: A `tf.estimator.ModeKeys`.
         params: {"experiment": the Experiment}.
@@ -80,6 +83,7 @@ def _correct(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels), tf.float32)
 
 
+@tf.autograph.experimental.do_not_convert  # it is plain TensorFlow; strategies would have its source read anew
 def _train_spec(
     experiment: Experiment, network: networks.Network, features: Dict[str, tf.Tensor], labels: tf.Tensor
 ) -> tf.estimator.EstimatorSpec:
@@ -88,29 +92,57 @@ def _train_spec(
     global_step = tf.compat.v1.train.get_or_create_global_step()
     # In the checkpoint, so that a run that was killed still knows the mean losses of its first epochs.
     epoch_loss = tf.compat.v1.get_variable(
-        EPOCH_LOSS, initializer=tf.zeros([experiment.epochs], tf.float64), trainable=False, use_resource=True
+        EPOCH_LOSS,
+        dtype=tf.float64,
+        initializer=lambda: tf.zeros([experiment.epochs], tf.float64),
+        trainable=False,
+        use_resource=True,
+        aggregation=tf.compat.v1.VariableAggregation.ONLY_FIRST_REPLICA,  # all of them have the same sums
     )
-    first_step = global_step.read_value()
+    step_numbers = features.get("step")  # of one of several processes that do not wait for each other
+    first_step = global_step.read_value() if step_numbers is None else step_numbers[0]
     epoch = first_step // experiment.steps_per_epoch  # the block lies within it
-    loss_before = tf.gather(epoch_loss, epoch)
-    first_images = features.get("first_image")
-    block = train_on_block(experiment, network, optimizer, features["image"], labels, first_step, average, first_images)
+    loss_before = tf.gather(epoch_loss.read_value(), epoch)
+    block = train_on_block(
+        experiment,
+        network,
+        optimizer,
+        features["image"],
+        labels,
+        first_step,
+        average,
+        features.get("first_image"),
+        features.get("examples"),
+        step_numbers,
+    )
 
-    # Added up one by one, going on from the block before, so that the sum is the same however an epoch is cut.
-    loss_of_steps = tf.concat([[loss_before], tf.cast(block.loss_of_step, tf.float64)], axis=0)
     # The counter moves with the last update, so that no checkpoint can hold one without the other.
     with tf.control_dependencies([block.done]):
-        keep_loss = tf.compat.v1.scatter_update(epoch_loss, epoch, tf.cumsum(loss_of_steps)[-1])
-        train_op = tf.group(global_step.assign_add(tf.cast(block.steps, tf.int64)), keep_loss)
-    images_in_block = tf.cast(tf.shape(labels)[0], tf.float32)
+        if step_numbers is None:
+            # Added up one by one, going on from the block before, so that the sum is the same however an epoch is cut.
+            loss_of_steps = tf.concat([[loss_before], tf.cast(block.loss_of_step, tf.float64)], axis=0)
+            keep_loss = tf.compat.v1.scatter_update(epoch_loss, epoch, tf.cumsum(loss_of_steps)[-1])
+            moved = global_step.assign_add(tf.cast(block.steps, tf.int64))
+            after = first_step + tf.cast(block.steps, tf.int64)
+        else:
+            lost = tf.reduce_sum(tf.cast(block.loss_of_step, tf.float64))
+            keep_loss = tf.compat.v1.scatter_add(epoch_loss, epoch, lost)
+            moved = after = global_step.assign_add(tf.cast(block.steps, tf.int64), read_value=True)
+        train_op = tf.group(moved, keep_loss)
+    images_in_block = tf.cast(block.examples, tf.float32)
     loss = tf.divide(tf.reduce_sum(block.loss_of_step), images_in_block, name=TRAIN_LOSS[:-2])
     tf.divide(block.correct, images_in_block, name=TRAIN_ACCURACY[:-2])
     finite = tf.cast(tf.math.is_finite(block.loss_of_step), tf.int32)
     good = tf.cast(tf.reduce_sum(tf.math.cumprod(finite)), tf.int64)
-    tf.add(first_step, tf.cast(block.steps, tf.int64), name=TRAIN_STEP[:-2])
-    tf.add(first_step, good, name=LAST_GOOD_STEP[:-2])
-    tf.identity(tf.shape(labels)[0], name=TRAIN_IMAGES[:-2])
+    tf.identity(after, name=TRAIN_STEP[:-2])
+    tf.add(after - tf.cast(block.steps, tf.int64), good, name=LAST_GOOD_STEP[:-2])
+    tf.identity(block.examples, name=TRAIN_IMAGES[:-2])
     tf.identity(block.learning_rate, name=LEARNING_RATE[:-2])
+    if distribution.replica().replicas > 1:
+        requested = tf.compat.v1.placeholder_with_default(0.0, [], name=STOP_REQUESTED[:-2])
+        with tf.control_dependencies([block.correct]):  # one sum after the other, in the same order everywhere
+            requested = tf.identity(requested)
+        tf.identity(distribution.summed([requested])[0], name=STOPS_REQUESTED[:-2])
     return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.TRAIN, loss=loss, train_op=train_op)
 
 

@@ -1,26 +1,31 @@
 """RunConfig: where and how the sessions of a run work."""
 
 from pathlib import Path
+from typing import Optional
 
 import tensorflow as tf
 
-from estimator_mnist import cores
+from estimator_mnist import cores, distribution
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.tasks import Task
 
 KEEP_CHECKPOINTS = 5
 
 
-def create(experiment: Experiment, model_dir: Path) -> tf.estimator.RunConfig:
+def create(experiment: Experiment, model_dir: Path, task: Optional[Task] = None) -> tf.estimator.RunConfig:
     """Returns the RunConfig of an experiment. Its hooks save and log, so Estimator's own are switched off."""
     cores.limit_threads(experiment)
     return tf.estimator.RunConfig(
         model_dir=str(model_dir),
         tf_random_seed=experiment.seed,
         session_config=session_config(experiment),
-        save_checkpoints_steps=experiment.total_steps,  # a value is required; hooks.EvaluationSaver decides
         save_summary_steps=None,
         log_step_count_steps=None,
         keep_checkpoint_max=KEEP_CHECKPOINTS,
+        # hooks.EvaluationSaver decides; but outside a cluster a value is required.
+        save_checkpoints_secs=None,
+        save_checkpoints_steps=None if task else experiment.total_steps,
+        **distribution.settings(experiment, task),
     )
 
 
@@ -32,6 +37,8 @@ def session_config(experiment: Experiment) -> tf.compat.v1.ConfigProto:
         inter_op_parallelism_threads=experiment.inter_op_threads,
         intra_op_parallelism_threads=cores.intra_op_threads(experiment),
     )
+    if experiment.replicas:
+        config.device_count["CPU"] = experiment.replicas
     config.gpu_options.allow_growth = experiment.allow_growth
     config.gpu_options.per_process_gpu_memory_fraction = experiment.gpu_memory_fraction
     if experiment.xla:

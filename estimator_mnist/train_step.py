@@ -9,17 +9,19 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from estimator_mnist import averaging, cores, curvature, losses
+from estimator_mnist import averaging, cores, curvature, distribution, losses
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.layers import Noise
 from estimator_mnist.networks import Network, scaled
 from estimator_mnist.optimizers import Optimizer, step_scalars
 
 
 class Block(NamedTuple):
-    """What came of the steps of a block."""
+    """What came of the steps of a block, of all replicas together."""
 
     done: tf.Operation  # all of its updates
     steps: tf.Tensor  # int32 scalar
+    examples: tf.Tensor  # int32 scalar
     loss_of_step: tf.Tensor  # float32 [steps], the sum over the batch's examples
     correct: tf.Tensor  # float32 scalar, examples classified right
     learning_rate: tf.Tensor  # float32 scalar, of the first step
@@ -34,8 +36,10 @@ def train_on_block(
     first_step: tf.Tensor,
     average: Optional[averaging.Average] = None,
     first_images: Optional[tf.Tensor] = None,
+    examples: Optional[tf.Tensor] = None,
+    step_numbers: Optional[tf.Tensor] = None,
 ) -> Block:
-    """Makes a step on each batch of a block.
+    """Makes a step on each batch of a block. Where there are replicas, each calls this with its part of the block.
 
     Args:
         experiment: Its batch_size and loss say what a step is.
@@ -44,67 +48,92 @@ def train_on_block(
         images: uint8 [n, 28, 28, 1] of 0 to 255, or float32 of 0 to 1: one or more batches, the last one smaller if
             need be.
         labels: int32 [n].
-        first_step: int64 scalar, steps done before the block.
+        first_step: int64 scalar, steps of the run before the block.
         average: Of the network's weights, to be kept up.
         first_images: The first images of the training split, which "lecun" estimates its step sizes on.
+        examples: int32 scalar, of all parts of the block; None where this is all.
+        step_numbers: int64 [steps], the steps of the run before each of the batches; None where they follow each other.
     """
     if experiment.optimizer == "lecun":
         assert first_images is not None
         _estimate_step_sizes(experiment, network, optimizer, first_images, first_step)
-    size, count = experiment.batch_size, tf.shape(labels)[0]
-    steps = (count + size - 1) // size
-    batches = _batches(images, labels, count, steps, size, summed=experiment.optimizer == "lecun")
-    step_numbers = first_step + tf.range(tf.cast(steps, tf.int64))
+    replica, whole, count = distribution.replica(), experiment.batch_size, tf.shape(labels)[0]
+    size = replica.size(whole)
+    examples = count if examples is None else examples
+    steps = (examples + whole - 1) // whole
+    batches = _batches(images, labels, count, examples, steps, size, whole, summed=experiment.optimizer == "lecun")
+    consecutive = step_numbers is None
+    if step_numbers is None:
+        step_numbers = first_step + tf.range(tf.cast(steps, tf.int64))
     batches["scalars"] = step_scalars(experiment, step_numbers)
     if average:
         batches["average_share"] = averaging.shares(experiment, step_numbers)
-    noise = network.noise(experiment.seed, first_step, steps, size)
+    if consecutive:
+        noise = network.noise(experiment.seed, first_step, steps, whole)
+    else:
+        noise = _noise_of(network, experiment, step_numbers)
 
-    def step_on(batch: tf.Tensor, before: tf.Tensor, logits_of_step: tf.TensorArray, losses_of_step: tf.TensorArray):
+    def step_on(batch: tf.Tensor, before: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         rows = {name: tf.gather(value, batch) for name, value in batches.items()}
         noise_rows = {name: bits.of_step(tf.gather(bits.bits, batch)) for name, bits in noise.items()}
+        if replica.replicas > 1:  # that of the whole batch, so that it does not depend on how many share it
+            noise_rows = {name: value[replica.number :: replica.replicas] for name, value in noise_rows.items()}
         # Only the weights wait for the step before: the inputs of a step are made ready while that one still runs.
         with tf.control_dependencies([before]):
             values = {
                 key: [part.read_value() for part in parameter.parts] for key, parameter in network.variables.items()
             }
         logits, loss, gradients = _gradients(experiment, network, values, rows, noise_rows)
+        gradients = distribution.summed(gradients)
         update = optimizer.apply(gradients, tf.unstack(rows["scalars"]))
         if average:
             with tf.control_dependencies([update]):
                 update = average.update(rows["average_share"])
         with tf.control_dependencies([update]):
             after = tf.identity(batch)
+        return after, logits, loss
+
+    def turn(batch: tf.Tensor, before: tf.Tensor, logits_of_step: tf.TensorArray, losses_of_step: tf.TensorArray):
+        after, logits, loss = step_on(batch, before)
         return batch + 1, after, logits_of_step.write(batch, logits), losses_of_step.write(batch, loss)
 
-    with _light_control_flow():
-        state = (
-            tf.constant(0),
-            tf.constant(-1),
-            tf.TensorArray(tf.float32, steps, element_shape=[size, experiment.classes]),
-            tf.TensorArray(tf.float32, steps, element_shape=[size]),
-        )
-        if experiment.steps_per_loop > 1:
-            state = tf.while_loop(
-                lambda batch, *_: batch < steps, step_on, state, parallel_iterations=2, back_prop=False
+    if experiment.steps_per_loop > 1:
+        with _light_control_flow():
+            state = (
+                tf.constant(0),
+                tf.constant(-1),
+                tf.TensorArray(tf.float32, steps, element_shape=[size, experiment.classes]),
+                tf.TensorArray(tf.float32, steps, element_shape=[size]),
             )
-        else:
-            state = step_on(*state)
-        _, done, logits_of_step, losses_of_step = state
-        all_logits, all_losses = logits_of_step.concat(), losses_of_step.stack()
+            _, done, logits_of_step, losses_of_step = tf.while_loop(
+                lambda batch, *_: batch < steps, turn, state, parallel_iterations=2, back_prop=False
+            )
+            all_logits, all_losses = logits_of_step.concat(), losses_of_step.stack()
+    else:
+        done, all_logits, loss = step_on(tf.constant(0), tf.constant(-1))
+        all_losses = loss[tf.newaxis]
     with tf.control_dependencies([done]):
         finished = tf.no_op()
     real = tf.reshape(tf.sequence_mask(count, steps * size), [steps, size])
     right = tf.equal(tf.argmax(all_logits, axis=1, output_type=tf.int32)[:count], labels)
     # Where, and not times: a padded row of a network that has come to infinity must not count.
     counted = tf.where(real, all_losses, tf.zeros([]))
-    return Block(
-        finished,
-        steps,
-        tf.reduce_sum(counted, axis=1),
-        tf.reduce_sum(tf.cast(right, tf.float32)),
-        batches["scalars"][0, 0],
-    )
+    with tf.control_dependencies([finished]):  # all replicas have to come to the same sums in the same order
+        sums = [tf.reduce_sum(counted, axis=1), tf.reduce_sum(tf.cast(right, tf.float32))]
+    if replica.replicas > 1:  # what is summed over processes must be of the same shape every time
+        sums[0] = tf.pad(sums[0], [[0, experiment.steps_per_loop - steps]])
+        sums[0].set_shape([experiment.steps_per_loop])
+    loss_of_step, correct = distribution.summed(sums)
+    loss_of_step = loss_of_step[:steps] if replica.replicas > 1 else loss_of_step
+    return Block(finished, steps, examples, loss_of_step, correct, batches["scalars"][0, 0])
+
+
+def _noise_of(network: Network, experiment: Experiment, step_numbers: tf.Tensor) -> Dict[str, Noise]:
+    """Returns the noise of steps that do not follow each other."""
+    first = step_numbers[0]
+    span = tf.cast(step_numbers[-1] - first, tf.int32) + 1
+    drawn = network.noise(experiment.seed, first, span, experiment.batch_size)
+    return {name: noise._replace(bits=tf.gather(noise.bits, step_numbers - first)) for name, noise in drawn.items()}
 
 
 def _estimate_step_sizes(
@@ -136,11 +165,19 @@ def _light_control_flow() -> Iterator[None]:
 
 
 def _batches(
-    images: tf.Tensor, labels: tf.Tensor, count: tf.Tensor, steps: tf.Tensor, size: int, summed: bool
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    count: tf.Tensor,
+    examples: tf.Tensor,
+    steps: tf.Tensor,
+    size: int,
+    whole: int,
+    summed: bool,
 ) -> Dict[str, tf.Tensor]:
     """Returns a block by its batches: "images", "labels", and "weights", each row's in the mean of its batch, or sum.
 
-    The last batch is filled up, so that all have one static shape; the rows that fill it up weigh nothing.
+    Its `count` rows, `size` a batch, are this replica's part of `examples`, `whole` a batch. The last batch is filled
+    up, so that all have one static shape; the rows that fill it up weigh nothing.
     """
     missing = steps * size - count
 
@@ -151,7 +188,7 @@ def _batches(
         return tf.reshape(filled, [steps, size, *values.shape[1:]])
 
     positions = tf.range(steps * size)
-    in_batch = 1 if summed else tf.where(positions < count // size * size, size, count % size)
+    in_batch = 1 if summed else tf.where(positions < examples // whole * size, whole, examples % whole)
     weights = tf.where(positions < count, 1.0 / tf.cast(in_batch, tf.float32), tf.zeros([]))
     return {
         "images": by_batch(images),
@@ -173,7 +210,7 @@ def _gradients(
     many threads in each op do, and a shard's maps stay in a core's own cache.
     """
     variables = [part for parts in values.values() for part in parts]
-    cuts = cores.shard_sizes(experiment)
+    cuts = cores.shard_sizes(experiment, rows["images"].shape[0])
     names = ("images", "labels", "weights")
     shards = zip(*(tf.split(rows[name], cuts) for name in names))
     noise_shards = {name: tf.split(value, cuts) for name, value in noise.items()}

@@ -3,13 +3,25 @@
 import statistics
 import time
 from pathlib import Path
-from typing import Any, Dict, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import checkpoints, ending, events, exporters, networks, report, results, terminal
+from estimator_mnist import (
+    checkpoints,
+    cluster_hooks,
+    distribution,
+    ending,
+    events,
+    exporters,
+    networks,
+    report,
+    results,
+    terminal,
+)
 from estimator_mnist import estimator as estimators
+from estimator_mnist.cluster_hooks import Cluster, EvaluationListener
 from estimator_mnist.ending import Ending
 from estimator_mnist.estimator import InputFn
 from estimator_mnist.experiment import Experiment
@@ -18,12 +30,18 @@ from estimator_mnist.hooks import EvaluationLog, EvaluationSaver, Trace, Trainin
 from estimator_mnist.model_fn import EPOCH_LOSS
 from estimator_mnist.optimizers import CURVATURE_EXAMPLES
 from estimator_mnist.stopping import Stopped, Stopper
+from estimator_mnist.tasks import Task
 
 PROFILE = "profile"  # folder in the model_dir for --profile
 
 
 def run(
-    experiment: Experiment, data: input_fns.Data, model_dir: Path, started: float, stopper: Stopper
+    experiment: Experiment,
+    data: input_fns.Data,
+    model_dir: Path,
+    started: float,
+    stopper: Stopper,
+    cluster: Optional[Cluster] = None,
 ) -> Tuple[Dict[str, Any], Ending]:
     """Trains to the end from wherever the model_dir stands, evaluates, and leaves plots, report and results.json.
 
@@ -33,6 +51,7 @@ def run(
         model_dir: A folder that is empty or holds a part of this very experiment.
         started: time.time() when the process began.
         stopper: Answers signals.
+        cluster: Where this process is the chief of one.
 
     Returns:
         The content of results.json, and the evaluated split as the trained network classifies it.
@@ -45,7 +64,7 @@ def run(
     """
     network = networks.create(experiment)
     terminal.show_network(network.table())
-    estimator = estimators.create(experiment, model_dir)
+    estimator = estimators.create(experiment, model_dir, cluster.task if cluster else None)
 
     def test_input() -> tf.data.Dataset:
         return input_fns.eval_input_fn(data.test, experiment.eval_batch_size)
@@ -54,21 +73,26 @@ def run(
 
     start = _go_on_from(experiment, model_dir)
     with terminal.Progress(experiment, start) as progress:
-        _evaluate_what_was_missed(estimator, experiment, test_input, start, progress)
+        if not (cluster and cluster.evaluator):
+            _evaluate_what_was_missed(estimator, experiment, test_input, start, progress)
         log = TrainingLog(model_dir, experiment.steps_per_epoch, progress.trained)
         with exporters.of_run(experiment, model_dir, start, events.evaluations(model_dir)) as exports:
             if start < experiment.total_steps:
                 stopper.deferring = True
                 watching = [EvaluationLog(experiment.evaluated_split, progress.evaluated), *exports]
-                _train_and_evaluate(estimator, experiment, data, test_input, start, log, watching, stopper)
+                _train_and_evaluate(estimator, experiment, data, test_input, start, log, watching, stopper, cluster)
                 stopper.deferring = False
                 seconds["training"] = log.total.seconds
                 seconds["to_first_step"] = (log.first_step_at or started) - started
             if stopper.requested:
                 raise Stopped(stopper.requested, checkpoints.newest_whole(model_dir)[0])
+            if cluster:
+                cluster.watch.over()
+                _wait_for_evaluator(experiment, model_dir, cluster)
+                _evaluate_what_was_missed(estimator, experiment, test_input, experiment.total_steps, progress)
             seconds["evaluation"] = estimator.evaluation_seconds
             tests = events.evaluations(model_dir)
-            seconds["export"] = exporters.finish(exports, estimator, tests[experiment.total_steps])
+            seconds["export"] = exporters.finish(exports, estimator, tests, experiment.total_steps)
 
     epoch_loss = estimator.get_variable_value(EPOCH_LOSS).tolist()
     training = events.scalars(model_dir)
@@ -119,7 +143,7 @@ def _evaluate_what_was_missed(
             result = estimator.evaluate_initial(test_input, name=experiment.evaluated_split)
         else:
             continue  # its checkpoint is gone, and with it what could be evaluated
-        progress.evaluated(result)
+        progress.evaluated(result, just_trained=False)
 
 
 def _train_and_evaluate(
@@ -131,12 +155,36 @@ def _train_and_evaluate(
     log: TrainingLog,
     watching: Sequence[tf.estimator.Exporter],
     stopper: Stopper,
+    cluster: Optional[Cluster],
 ) -> None:
     model_dir = Path(estimator.model_dir)
-    hooks = [log, EvaluationSaver(model_dir, experiment.evaluation_steps, start, stopper)]
-    if experiment.profile:
-        hooks.append(Trace(model_dir / PROFILE))
-    train_spec = tf.estimator.TrainSpec(
+    listeners: List[tf.estimator.CheckpointSaverListener] = [Histograms(experiment, data.train, model_dir)]
+    first: List[tf.estimator.SessionRunHook] = []
+
+    def stopping() -> bool:
+        return stopper.requested is not None
+
+    if cluster:
+        first, stopping = cluster_hooks.around(experiment, cluster, stopper)
+        if not cluster.evaluator:
+            listeners.append(EvaluationListener(estimator, test_input, experiment.evaluated_split, watching))
+        cluster.watch.start()
+    saver = EvaluationSaver(model_dir, experiment.evaluation_steps, start, stopping, listeners)
+    traces = [Trace(model_dir / PROFILE)] if experiment.profile else []
+    task = cluster.task if cluster else None
+    train_spec = training_spec(experiment, data, start, [*first, log, saver, *traces], task)
+    tf.estimator.train_and_evaluate(estimator, train_spec, evaluation_spec(experiment, test_input, watching))
+
+
+def training_spec(
+    experiment: Experiment,
+    data: input_fns.Data,
+    start: int,
+    hooks: Sequence[tf.estimator.SessionRunHook],
+    task: Optional[Task] = None,
+) -> tf.estimator.TrainSpec:
+    """Returns what `train_and_evaluate` trains on, from a step on, in one process or in a task of a cluster."""
+    return tf.estimator.TrainSpec(
         input_fn=lambda: input_fns.train_input_fn(
             data.train,
             batch_size=experiment.batch_size,
@@ -148,17 +196,34 @@ def _train_and_evaluate(
             augment=experiment.augment,
             augment_strength=experiment.augment_strength,
             first_examples=CURVATURE_EXAMPLES if experiment.optimizer == "lecun" else 0,
+            share=distribution.share(experiment, task),
         ),
         max_steps=experiment.total_steps,
         hooks=hooks,
-        saving_listeners=[Histograms(experiment, data.train, model_dir)],
     )
-    eval_spec = tf.estimator.EvalSpec(
-        input_fn=test_input,
+
+
+def evaluation_spec(
+    experiment: Experiment,
+    input_fn: InputFn,
+    watching: Sequence[tf.estimator.Exporter],
+    throttle_seconds: int = 0,
+) -> tf.estimator.EvalSpec:
+    """Returns what `train_and_evaluate` evaluates: by default every checkpoint, however soon it comes."""
+    return tf.estimator.EvalSpec(
+        input_fn=input_fn,
         steps=None,  # all of the split
         name=experiment.evaluated_split,
         exporters=watching,
         start_delay_secs=0,
-        throttle_secs=0,  # after every checkpoint, however soon it comes
+        throttle_secs=throttle_seconds,
     )
-    tf.estimator.train_and_evaluate(estimator, train_spec, eval_spec)
+
+
+def _wait_for_evaluator(experiment: Experiment, model_dir: Path, cluster: Cluster) -> None:
+    """Waits for the last evaluation. It is made here if the evaluator, or its machine, does not come to it."""
+    until = time.monotonic() + cluster.watch.timeout
+    while cluster.evaluator and time.monotonic() < until:
+        if experiment.total_steps in events.evaluations(model_dir):
+            return
+        time.sleep(cluster_hooks.WAIT_SECONDS)

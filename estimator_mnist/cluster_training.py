@@ -1,0 +1,97 @@
+"""The part that each task of a cluster takes in a run beside its chief, all of them by `train_and_evaluate`."""
+
+import signal
+from pathlib import Path
+
+import tensorflow as tf
+
+import input_fns
+from estimator_mnist import checkpoints, cluster_hooks, exporters, model_dirs, terminal, training
+from estimator_mnist import estimator as estimators
+from estimator_mnist.cluster_hooks import Cluster
+from estimator_mnist.experiment import Experiment
+from estimator_mnist.hooks import EvaluationLog, TrainingLog
+from estimator_mnist.stopping import Stopped, Stopper
+from estimator_mnist.tasks import EVALUATOR, PS, Task
+from estimator_mnist.watch import Watch
+from input_fns import InputError
+
+THROTTLE_SECONDS = 1  # between two looks of the evaluator for a new checkpoint
+
+
+def is_trained(experiment: Experiment, model_dir: Path) -> bool:
+    """Tells whether the last checkpoint of the run is there."""
+    last = experiment.total_steps
+    return last in checkpoints.steps(model_dir) and checkpoints.damage(checkpoints.prefix(model_dir, last)) is None
+
+
+def join(task: Task, experiment: Experiment, model_dir: Path, timeout: float, evaluator: bool) -> Cluster:
+    """Returns the cluster that a task is in.
+
+    Args:
+        task: This process's.
+        experiment: What the cluster runs.
+        model_dir: Its model_dir, the same for all.
+        timeout: Seconds within which the tasks have to come together.
+        evaluator: Whether one of them evaluates.
+    """
+    return Cluster(task, Watch(task, timeout, lambda: is_trained(experiment, model_dir)), evaluator)
+
+
+def take_part(
+    experiment: Experiment, data: input_fns.Data, model_dir: Path, stopper: Stopper, cluster: Cluster, anew: bool
+) -> bool:
+    """Does what this task has to do until the run is trained, or evaluated; False if there was nothing left of it.
+
+    Args:
+        experiment: What to run, as the flags of this task say.
+        data: Its data.
+        model_dir: A folder that the chief sees, too.
+        stopper: Answers signals.
+        cluster: What this process takes part in.
+        anew: Whether the chief will start the run over.
+
+    Raises:
+        InputError: The model_dir is not the chief's, or its experiment another.
+        RunError: The loss is not finite.
+        Stopped: A signal to this or another task ended the run.
+        tf.errors.OpError, OSError: Something could not be read or written.
+    """
+    # A ps is called by the chief; all others begin when the chief has put the model_dir in order, and listens.
+    if cluster.task.type != PS:
+        if not cluster.watch.wait_for(cluster.task.chief, lambda: not anew and is_trained(experiment, model_dir)):
+            return False
+        stored = model_dirs.stored_experiment(model_dir)
+        differences = experiment.differences(stored)
+        if differences:
+            raise InputError(f"{differences[0]} as for the chief; give all tasks the same flags and --model_dir")
+    estimator = estimators.create(experiment, model_dir, cluster.task)
+
+    def test_input() -> tf.data.Dataset:
+        return input_fns.eval_input_fn(data.test, experiment.eval_batch_size)
+
+    with terminal.Progress(experiment, 0) as progress:
+        watching = [EvaluationLog(experiment.evaluated_split, progress.evaluated), exporters.BestKeeper()]
+        evaluation_spec = training.evaluation_spec(experiment, test_input, watching, THROTTLE_SECONDS)
+        if cluster.task.type == PS:
+            # TensorFlow's server, once joined, comes back to Python no more: only the signals' own answer ends it.
+            for signum in stopper.SIGNALS:
+                signal.signal(signum, signal.SIG_DFL)
+        if cluster.task.type in (PS, EVALUATOR):
+            cluster.watch.start()
+            spec = training.training_spec(experiment, data, 0, [])
+            tf.estimator.train_and_evaluate(estimator, spec, evaluation_spec)
+            return True
+
+    start = checkpoints.newest_whole(model_dir)[0]
+    log = TrainingLog(None, experiment.steps_per_epoch, lambda step, scalars: None)
+    first, _ = cluster_hooks.around(experiment, cluster, stopper)
+    stopper.deferring = True
+    cluster.watch.start()
+    spec = training.training_spec(experiment, data, start, [*first, log], cluster.task)
+    tf.estimator.train_and_evaluate(estimator, spec, evaluation_spec)
+    stopper.deferring = False
+    cluster.watch.over()
+    if stopper.requested:
+        raise Stopped(stopper.requested, log.last_step)
+    return True
