@@ -1,19 +1,21 @@
 """The commands, each from flags to exit code. TensorFlow is imported only where a command comes to need it."""
 
+import dataclasses
 import functools
 import json
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from absl import flags as absl_flags
 
 import input_fns
-from estimator_mnist import errors, flags, model_dirs, results, terminal, tools
+from estimator_mnist import errors, flags, model_dirs, results, tasks, terminal, tools
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.flags import FLAGS
 from estimator_mnist.quiet import configure_tensorflow, quiet_tensorflow
 from estimator_mnist.stopping import Stopped, Stopper
+from estimator_mnist.tasks import Task
 from input_fns import InputError
 
 
@@ -31,15 +33,18 @@ def train(started: float) -> int:
 def _train(started: float, stopper: Stopper) -> int:
     model_dir = flags.model_dir()
     quiet_tensorflow()
+    task = tasks.read(FLAGS.strategy or "none")
     data = _named_data()
     experiment = flags.experiment(data)
+    if task and not task.is_chief:
+        return _take_part(experiment, data, model_dir, stopper, task)
     with model_dirs.opened_for(experiment, model_dir, FLAGS.clean):
         terminal.show_data(data, experiment.evaluated_split)
         outcome = results.read(model_dir)
         if outcome:
             terminal.say(f"{model_dir}: this experiment is finished (--clean starts it over)")
         else:
-            outcome = _train_to_the_end(experiment, data, model_dir, started, stopper)
+            outcome = _train_to_the_end(experiment, data, model_dir, started, stopper, task)
     terminal.show_results(outcome)
     terminal.say(f"\nReport: {model_dir / 'report.html'}")
     terminal.say(f"Results: {model_dir / results.FILE_NAME}   Pictures: {model_dir / 'plots'}")
@@ -53,15 +58,37 @@ def _train(started: float, stopper: Stopper) -> int:
 
 
 def _train_to_the_end(
-    experiment: Experiment, data: input_fns.Data, model_dir: Path, started: float, stopper: Stopper
+    experiment: Experiment,
+    data: input_fns.Data,
+    model_dir: Path,
+    started: float,
+    stopper: Stopper,
+    task: Optional[Task],
 ) -> Dict[str, Any]:
     configure_tensorflow(experiment)
-    from estimator_mnist import training
+    from estimator_mnist import cluster_training, distribution, training
 
+    distribution.begin(experiment, task)
+    cluster = None
+    if task:
+        cluster = cluster_training.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
     with errors.told_in_one_line(model_dir, data):
-        outcome, ended = training.run(experiment, data, model_dir, started, stopper)
+        outcome, ended = training.run(experiment, data, model_dir, started, stopper, cluster)
     terminal.show_predictions(ended.classified, experiment.class_names)
     return outcome
+
+
+def _take_part(experiment: Experiment, data: input_fns.Data, model_dir: Path, stopper: Stopper, task: Task) -> int:
+    """Takes the part of a task beside the chief in the main job."""
+    configure_tensorflow(experiment)
+    from estimator_mnist import cluster_training, distribution
+
+    distribution.begin(experiment, task)
+    cluster = cluster_training.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
+    with errors.told_in_one_line(model_dir, data):
+        done = cluster_training.take_part(experiment, data, model_dir, stopper, cluster, FLAGS.clean)
+    terminal.say(f"{task.name}: {'done' if done else 'nothing to do: the run is trained to its end'}")
+    return 0
 
 
 def evaluate(started: float) -> int:
@@ -71,7 +98,7 @@ def evaluate(started: float) -> int:
     data = _data_of(experiment, model_dir)
     against = Path(FLAGS.against).expanduser() if FLAGS.against else None
     if against:
-        other = flags.override_session(model_dirs.stored_experiment(against, "--against"))
+        other = _alone(flags.override_session(model_dirs.stored_experiment(against, "--against")))
         others_data = _data_of(other, against)
     configure_tensorflow(experiment)
     from estimator_mnist import evaluation
@@ -155,7 +182,13 @@ def _trained() -> Tuple[Path, Experiment]:
         InputError: It holds none, or a flag contradicts it.
     """
     model_dir = flags.model_dir()
-    return model_dir, flags.override(model_dirs.stored_experiment(model_dir))
+    return model_dir, _alone(flags.override(model_dirs.stored_experiment(model_dir)))
+
+
+def _alone(experiment: Experiment) -> Experiment:
+    """Returns an experiment as one process works with it that trains nothing."""
+    tasks.leave()
+    return dataclasses.replace(experiment, strategy="none", replicas=0)
 
 
 def _data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
@@ -188,6 +221,14 @@ def _find(named: Union[Experiment, absl_flags.FlagValues], say: Callable[[str], 
     return input_fns.find(*place, stream, say, named.validation_size or 0)
 
 
+def cluster(started: float) -> int:
+    """Runs the main job by several processes of this machine."""
+    quiet_tensorflow()
+    from estimator_mnist import cluster
+
+    return cluster.run(_named_data)
+
+
 def sweep(words: List[str]) -> int:
     """Runs the main job over lists of values, or a search; the words are their flags."""
     quiet_tensorflow()
@@ -202,6 +243,7 @@ COMMANDS: Dict[str, Callable[[float], int]] = {
     "predict": predict,
     "export": export,
     "report": report,
+    "cluster": cluster,
 }
 PASSING_ON: Dict[str, Callable[[List[str]], int]] = {
     "benchmark": tools.benchmark,

@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "the newest (or --checkpoint) checkpoint in the --formats of other runtimes, each checked",
     "report": "report.html and the pictures of a finished run, again",
     "sweep": "a run for every combination of lists (--learning_rate 0.001,0.003 --seed 0-4), or a search; then a table",
+    "cluster": "the main job by several processes of this machine: --workers, --ps, --evaluator",
     "tensorboard": "TensorBoard on all runs, on this machine only; further words go to TensorBoard",
     "benchmark": "a benchmark by its name: throughput, job (against the peers), growth, faults; --help tells its flags",
     "test": "the tests; further words go to pytest",
@@ -71,6 +72,13 @@ flags.DEFINE_integer("intra_op_threads", None, "Threads within an op (0: chosen)
 flags.DEFINE_boolean("xla", None, "Compile with XLA (false).")
 flags.DEFINE_boolean("mixed_precision", None, "Let TensorFlow lower the precision where it is safe (false).")
 flags.DEFINE_boolean("profile", None, "Write a trace of one session call, for chrome://tracing (false).")
+# Sharing the training.
+flags.DEFINE_enum("strategy", None, experiments.STRATEGIES, "What shares the training; cluster and task: TF_CONFIG.")
+flags.DEFINE_integer("replicas", None, "mirrored: replicas in this process (0: one for each GPU).")
+flags.DEFINE_integer("cluster_timeout", 30, "Seconds to wait for the tasks of the cluster.", lower_bound=1)
+flags.DEFINE_integer("workers", 2, "cluster: tasks that train.", lower_bound=1, upper_bound=1000)
+flags.DEFINE_integer("ps", 0, "cluster: parameter servers.", lower_bound=0)
+flags.DEFINE_boolean("evaluator", False, "cluster: with a task that evaluates while the others train.")
 # Files to classify.
 flags.DEFINE_multi_string("files", [], "predict: an image file, a folder, or -; the same as a word without --files.")
 flags.DEFINE_enum("preprocess", "auto", PREPROCESSES, "predict: how an image is made one of the data set's.")

@@ -1,6 +1,7 @@
 """What a run shows on the terminal: a progress bar where there is one, plain lines elsewhere."""
 
 import contextlib
+import json
 import os
 import sys
 from typing import Any, Dict, Iterator, List, Optional, Sequence
@@ -13,6 +14,8 @@ from estimator_mnist.experiment import Experiment
 from input_fns import Data
 
 SHOWN_PREDICTIONS = 6
+# Environment variable: a pipe to a process that shows the progress in this one's place.
+PROGRESS_PIPE = "ESTIMATOR_MNIST_PROGRESS_PIPE"
 
 
 def say(line: str) -> None:
@@ -67,6 +70,8 @@ class Progress:
             bar_format="{percentage:3.0f}% |{bar}| step {n_fmt}/{total_fmt}, {remaining} left{postfix}",
         )
         self._step = start
+        pipe = os.environ.pop(PROGRESS_PIPE, None)  # not for processes that this one starts
+        self._told = open(int(pipe), "w", buffering=1) if pipe else None  # noqa: SIM115  closed with the bar
         self._scalars: Optional[Dict[str, float]] = None
 
     def __enter__(self) -> "Progress":
@@ -74,20 +79,25 @@ class Progress:
 
     def __exit__(self, *error: object) -> None:
         self._bar.close()
+        if self._told:
+            self._told.close()
 
     def trained(self, step: int, scalars: Dict[str, float]) -> None:
         """Shows the step that training has come to, with loss, accuracy and images_per_second."""
         self._scalars = scalars
+        if self._told:
+            with contextlib.suppress(BrokenPipeError):  # nobody looks any more
+                self._told.write(json.dumps([step, scalars]) + "\n")
         self._bar.set_postfix_str(_describe(scalars), refresh=False)
         self._bar.update(step - self._step)
         self._step = step
 
-    def evaluated(self, result: Dict[str, float]) -> None:
-        """Shows the result of an evaluation."""
+    def evaluated(self, result: Dict[str, float], just_trained: bool = True) -> None:
+        """Shows the result of an evaluation, with that of the training if it is of the step that this has come to."""
         step = int(result["global_step"])
         epoch = step / self._experiment.steps_per_epoch
         parts = [f"step {step:>{len(str(self._experiment.total_steps))}}, epoch {epoch:.3g}:"]
-        if self._scalars:
+        if self._scalars and just_trained:
             parts.append(f"train {_describe(self._scalars)};")
         parts.append(
             f"{self._experiment.evaluated_split} loss {result['loss']:.4f}, accuracy {percent(result['accuracy'])}"

@@ -10,7 +10,7 @@ from estimator_mnist.quiet import quiet_tensorflow
 from input_fns import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
-BENCHMARKS = ("throughput", "job", "growth", "faults")
+BENCHMARKS = ("throughput", "job", "growth", "faults", "cluster_faults", "scale")
 
 
 def tensorboard(words: List[str]) -> int:
