@@ -56,11 +56,11 @@ def _harness(options: argparse.Namespace, folder: Path) -> int:
     began = time.monotonic()
     _start(flags, unbroken).wait(TIMEOUT_SECONDS)
     seconds = time.monotonic() - began
-    expected = _end(unbroken)
+    expected = end_of(unbroken)
 
     moments = random.Random(options.seed)
     tallies = {moment: Tally() for moment in MOMENTS}
-    runs = equal = kills = 0
+    runs = alike = kills = 0
     bar = tqdm(total=options.kills, unit="kill", disable=not sys.stderr.isatty())
     while kills < options.kills:
         model_dir, finished = folder / f"broken-{runs}", False
@@ -68,22 +68,22 @@ def _harness(options: argparse.Namespace, folder: Path) -> int:
         while not finished:
             if kills < options.kills:
                 moment = MOMENTS[kills % len(MOMENTS)]
-                before = _checkpointed(model_dir)
+                before = checkpointed(model_dir)
                 finished, killed = _run_and_kill(flags, model_dir, moment, moments, seconds)
                 if killed:
                     kills += 1
                     bar.update()
                     tallies[moment].kills += 1
                     # What a kill may cost is the way back to the newest checkpoint, never that checkpoint.
-                    tallies[moment].lost_steps += max(0, before - _checkpointed(model_dir))
+                    tallies[moment].lost_steps += max(0, before - checkpointed(model_dir))
             else:
                 process = _start(flags, model_dir)
                 process.wait(TIMEOUT_SECONDS)
                 if process.returncode:
                     raise SystemExit(f"a run that was started again failed: {model_dir}")
                 finished = True
-        same = _equal(_end(model_dir), expected)
-        equal += same
+        same = equal(end_of(model_dir), expected)
+        alike += same
         if same:
             shutil.rmtree(model_dir)
     bar.close()
@@ -91,8 +91,8 @@ def _harness(options: argparse.Namespace, folder: Path) -> int:
     rows.append(("all", kills, sum(tally.lost_steps for tally in tallies.values())))
     print(tabulate(rows, ["killed", "kills", "checkpointed steps lost"]))
     print(f"{kills} kills in {runs} runs of {options.train_steps} steps, model {options.model}")
-    print(f"{equal} of {runs} runs ended equal to the unbroken one, every variable and figure, to the bit")
-    return 0 if equal == runs else 1
+    print(f"{alike} of {runs} runs ended equal to the unbroken one, every variable and figure, to the bit")
+    return 0 if alike == runs else 1
 
 
 def _start(flags: List[str], model_dir: Path) -> "subprocess.Popen[bytes]":
@@ -105,7 +105,7 @@ def _run_and_kill(
 ) -> "tuple[bool, bool]":
     """Starts a run, kills it at the moment, and returns whether it had finished and whether it was killed."""
     process = _start(flags, model_dir)
-    began, first = time.monotonic(), _checkpointed(model_dir)
+    began, first = time.monotonic(), checkpointed(model_dir)
     wait = moments.uniform(0.0, seconds) if moment == "any time" else moments.uniform(0.0, 0.3)
     after: Optional[float] = began if moment == "any time" else None  # when the moment came
     while process.poll() is None:
@@ -129,19 +129,19 @@ def _run_and_kill(
 def _has_come(moment: str, model_dir: Path, first: int) -> bool:
     if moment == "checkpoint":
         return any(model_dir.glob("model.ckpt-*_temp"))
-    newest = _checkpointed(model_dir)
+    newest = checkpointed(model_dir)
     if moment == "evaluation":
         return newest > first
     planned = json.loads((model_dir / "experiment.json").read_text())["train_steps"] if newest > 0 else 0
     return 0 < planned <= newest
 
 
-def _checkpointed(model_dir: Path) -> int:
+def checkpointed(model_dir: Path) -> int:
     """Returns the step of the newest checkpoint by the names of files, -1 if there is none."""
     return max((int(path.stem.split("-")[1]) for path in model_dir.glob("model.ckpt-*.index")), default=-1)
 
 
-def _end(model_dir: Path) -> Dict[str, object]:
+def end_of(model_dir: Path) -> Dict[str, object]:
     """Returns every variable of the last checkpoint as bytes, and the figures of results.json."""
     import tensorflow as tf
 
@@ -154,7 +154,7 @@ def _end(model_dir: Path) -> Dict[str, object]:
     return end
 
 
-def _equal(found: Dict[str, object], expected: Dict[str, object]) -> bool:
+def equal(found: Dict[str, object], expected: Dict[str, object]) -> bool:
     different = [name for name in {**found, **expected} if found.get(name) != expected.get(name)]
     if different:
         print("different:", ", ".join(different), file=sys.stderr)

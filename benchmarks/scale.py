@@ -1,0 +1,233 @@
+"""What more processes bring: measured for two with a core each, and foretold for many by a model of a step.
+
+    bash run.sh benchmark scale [--quick] [--rounds N] [--gigabits G] [--microseconds L] [--out DIR]
+
+Measured, in turn, each process bound to a core of its own: one process alone at several batch sizes; two processes
+that share a batch; and two that add up vectors of several sizes, by the all-reduce of the training. The model:
+
+    step(W, B) = fixed + B / W * seconds an example + allreduce(W)
+    allreduce(W) = 2 (W - 1) * latency + 2 (W - 1) / W * bytes / bandwidth
+
+The first line is fitted to the process alone, the second (a ring: each sends 2 (W - 1) messages of 1 / W of the
+gradients; Patarasuk and Yuan 2009) to the vectors. Together they foretell the two processes that share a batch, which
+is checked, and 8, 64 and 512, over this machine's loopback and over the network that the flags describe.
+"""
+
+import argparse
+import functools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from tabulate import tabulate
+
+from benchmarks.processes import ROOT, as_command, say, update_json
+from estimator_mnist.cluster import Place, places
+from input_fns import InputError
+
+SIZES = (1, 100_000, 400_000, 1_600_000)  # float32 of a vector
+BATCHES = {"dense": (64, 256, 1024), "conv": (64, 128, 256)}  # of the process alone
+SHARED = {"dense": (64, 1024, 8192), "conv": (128, 256, 1024)}  # of two processes; the model's tables take these, too
+IMAGES = {"dense": 400_000, "conv": 12_000}  # trained on in each run, at least
+PARAMETERS = {"dense": 101_770, "conv": 365_674}
+WORKERS = (2, 8, 64, 512)
+TIMEOUT_SECONDS = 600
+
+
+class Network(NamedTuple):
+    """What a message costs."""
+
+    latency: float  # seconds a message
+    bandwidth: float  # bytes a second
+
+    def all_reduce(self, workers: int, size: float) -> float:
+        """Returns the seconds that a ring takes to add up `size` bytes."""
+        messages = 2 * (workers - 1)
+        return messages * self.latency + messages / workers * size / self.bandwidth
+
+
+class Step(NamedTuple):
+    """What a step of one process costs, in seconds."""
+
+    fixed: float
+    example: float
+
+    def seconds(self, workers: int, batch: int, network: Network, size: float) -> float:
+        return self.fixed + batch / workers * self.example + network.all_reduce(workers, size)
+
+
+@as_command
+def main(argv: Optional[List[str]] = None) -> int:
+    parser = argparse.ArgumentParser(prog="bash run.sh benchmark scale", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="one round of short runs, to see that it works")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--gigabits", type=float, default=25.0, help="a second, of the network foretold")
+    parser.add_argument("--microseconds", type=float, default=30.0, help="a message takes there")
+    parser.add_argument("--out", default="runs/benchmark", help="where the JSON goes")
+    options = parser.parse_args(argv)
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise InputError("benchmark scale: needs two cores, one for each process")
+    rounds = 1 if options.quick else options.rounds
+    share = 0.1 if options.quick else 1.0
+    reduced: Dict[int, List[float]] = {size: [] for size in SIZES}
+    speeds: Dict[Tuple[str, int, int], List[float]] = {}  # (model, workers, batch): images a second
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds}")
+        for size in SIZES:
+            reduced[size] += _all_reduce(size, cores)
+        for model in BATCHES:
+            for workers, batches in ((1, BATCHES[model]), (2, SHARED[model])):
+                for batch in batches:
+                    found = _train(model, batch, max(20, int(share * IMAGES[model] / batch)), cores[:workers])
+                    speeds.setdefault((model, workers, batch), []).append(found)
+    loopback = _network({size: statistics.median(seconds) for size, seconds in reduced.items()})
+    _show_messages(reduced, loopback)
+    network = Network(options.microseconds * 1e-6, options.gigabits * 1e9 / 8)
+    steps = {model: _step(model, speeds) for model in BATCHES}
+    _show_check(steps, speeds, loopback)
+    for title, used in (("this loopback", loopback), (_described(options), network)):
+        _show_efficiency(title, steps, used)
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    measured = {
+        f"{model}, {workers} processes, batch {batch}": found for (model, workers, batch), found in speeds.items()
+    }
+    update_json(out / "scale.json", {"images_per_second": measured, "all_reduce_seconds": reduced})
+    return 0
+
+
+def _described(options: argparse.Namespace) -> str:
+    return f"a network of {options.gigabits:g} Gbit/s and {options.microseconds:g} us a message"
+
+
+def _all_reduce(size: int, cores: Sequence[int]) -> List[float]:
+    return json.loads(
+        _run(places("multi_worker", 2, 0, False), ["-m", "benchmarks.peers.all_reduce", str(size)], cores)
+    )["seconds"]
+
+
+def _train(model: str, batch: int, steps: int, cores: Sequence[int]) -> float:
+    """Returns the images a second of a training by as many processes as there are cores for."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["-m", "estimator_mnist", "--model", model, "--batch_size", str(batch), "--train_steps", str(steps)]
+        words += ["--evals", "1", "--model_dir", folder]
+        if len(cores) == 1:
+            _run([Place("alone", "")], words, cores)
+        else:
+            _run(places("multi_worker", len(cores), 0, False), [*words, "--strategy", "multi_worker"], cores)
+        return float(json.loads(Path(folder, "results.json").read_text())["images_per_second"])
+
+
+def _run(found: Sequence[Place], words: List[str], cores: Sequence[int]) -> str:
+    """Runs a process for each place, bound to a core of its own, and returns what the first one printed."""
+    processes = []
+    for place, core in zip(found, cores):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "TF_CONFIG": place.config}
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, *words],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                preexec_fn=functools.partial(os.sched_setaffinity, 0, [core]),
+            )
+        )
+    outputs = [process.communicate(timeout=TIMEOUT_SECONDS) for process in processes]
+    for process, (_, errors) in zip(processes, outputs):
+        if process.returncode:
+            raise SystemExit(f"{' '.join(words)}: exit code {process.returncode}\n{errors[-2000:]}")
+    return outputs[0][0]
+
+
+def _network(seconds: Dict[int, float]) -> Network:
+    """Fits a line to the seconds by bytes: of two processes each sends two messages, of half the bytes."""
+    slope, begin = _line([4.0 * size for size in seconds], list(seconds.values()))
+    return Network(max(begin, 0.0) / 2, 1.0 / slope)
+
+
+def _step(model: str, speeds: Dict[Tuple[str, int, int], List[float]]) -> Step:
+    batches = BATCHES[model]
+    seconds = [batch / statistics.median(speeds[model, 1, batch]) for batch in batches]
+    example, fixed = _line([float(batch) for batch in batches], seconds)
+    return Step(max(fixed, 0.0), example)
+
+
+def _line(x: List[float], y: List[float]) -> Tuple[float, float]:
+    """Returns slope and intercept of the line with the least squares of relative errors."""
+    weights = 1.0 / np.array(y)
+    slope, intercept = np.polyfit(x, y, 1, w=weights)
+    return float(slope), float(intercept)
+
+
+def _show_messages(reduced: Dict[int, List[float]], network: Network) -> None:
+    rows = []
+    for size, seconds in reduced.items():
+        foretold = network.all_reduce(2, 4.0 * size)
+        middle, least, most = statistics.median(seconds), min(seconds), max(seconds)
+        rows.append(
+            (f"{4 * size:,}", f"{1e3 * middle:.3f} ({1e3 * least:.3f} to {1e3 * most:.3f})", f"{1e3 * foretold:.3f}")
+        )
+    print(tabulate(rows, ["bytes", "ms an all-reduce of two, median (min to max)", "model"], disable_numparse=True))
+    print(f"loopback: {1e6 * network.latency:.0f} us a message, {network.bandwidth / 1e9:.2f} GB/s\n")
+
+
+def _show_check(steps: Dict[str, Step], speeds: Dict[Tuple[str, int, int], List[float]], network: Network) -> None:
+    rows = []
+    for (model, workers, batch), found in speeds.items():
+        size = 4.0 * PARAMETERS[model]
+        seconds = steps[model].seconds(workers, batch, network, size)
+        share = network.all_reduce(workers, size) / seconds if workers > 1 else 0.0
+        middle = statistics.median(found)
+        rows.append(
+            (
+                model,
+                workers,
+                f"{batch:,}",
+                f"{middle:,.0f} ({min(found):,.0f} to {max(found):,.0f})",
+                f"{batch / seconds:,.0f}",
+                f"{batch / seconds / middle:.2f}",
+                f"{100 * share:.0f}%",
+            )
+        )
+    headers = [
+        "model",
+        "processes",
+        "batch",
+        "images/s, median (min to max)",
+        "foretold",
+        "ratio",
+        "all-reduce's share",
+    ]
+    print(tabulate(rows, headers, disable_numparse=True) + "\n")
+
+
+def _show_efficiency(title: str, steps: Dict[str, Step], network: Network) -> None:
+    """Prints the images a second of W processes as a share of W times those of one, at one batch in all, and each."""
+    rows: List[Tuple[Any, ...]] = []
+    for model, step in steps.items():
+        size = 4.0 * PARAMETERS[model]
+        for batch in SHARED[model]:
+            alone = step.seconds(1, batch, network, 0.0)
+            shared, grown = [], []
+            for workers in WORKERS:
+                same = step.seconds(workers, batch, network, size)
+                shared.append(f"{100 * alone / same / workers:.0f}%" if batch >= workers else "")
+                grown.append(f"{100 * alone / step.seconds(workers, batch * workers, network, size):.0f}%")
+            rows.append((model, f"{batch:,} in all", *shared))
+            rows.append((model, f"{batch:,} each", *grown))
+    print(f"Foretold over {title}: efficiency, images a second of W processes by W times those of one")
+    print(tabulate(rows, ["model", "batch", *(f"W = {workers}" for workers in WORKERS)], disable_numparse=True) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
