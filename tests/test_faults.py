@@ -251,9 +251,9 @@ def test_weights_ruined_by_the_last_update_leave_no_results(tmp_path):
     assert not (tmp_path / "run" / "results.json").exists()
 
 
-def test_a_stream_says_that_it_goes_on_in_a_new_order(half):
+def test_a_stream_says_that_it_goes_on_in_a_new_order(tmp_path):
     flags = ["--source", "sample", "--model", "dense", "--train_steps", "130", "--evals", "2", "--input", "stream"]
-    model_dir = half.parent / "stream"
+    model_dir = tmp_path / "stream"
     assert end(start(model_dir, *flags))[0] == 0
     (model_dir / "results.json").unlink()
     for path in model_dir.glob("model.ckpt-130*"):
