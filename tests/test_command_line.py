@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,8 +98,7 @@ def test_every_input_on_every_source(cli, tmp_path, request, input, source):
 def test_a_run_interrupted_between_evaluations_goes_on_to_the_same_end(cli, tmp_path):
     flags = [*SMALL, "--evals", "4", "--dropout_rate", "0.3", "--augment", "elastic", "--average_decay", "0.9"]
     assert cli(*flags, "--model_dir", "whole").returncode == 0
-    assert cli(*flags, "--model_dir", "cut").returncode == 0
-    cut = tmp_path / "cut"
+    cut = Path(shutil.copytree(tmp_path / "whole", tmp_path / "cut"))
     # As a kill leaves it: the last two checkpoints and all after them were never written.
     (cut / "results.json").unlink()
     for path in [*cut.glob("model.ckpt-94*"), *cut.glob("model.ckpt-126*")]:
@@ -148,22 +148,21 @@ def test_clean_starts_over_and_another_experiment_is_refused(cli, tmp_path):
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine", "--clean deletes only what a run leaves"
 
 
-def test_evaluate(cli, tmp_path):
-    assert cli(*SMALL, "--model_dir", "run").returncode == 0
-    before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "run").rglob("*"))
-    found = json.loads((tmp_path / "run" / "results.json").read_text())
-    printed = json.loads(cli("evaluate", "--model_dir", "run", "--json").stdout)
+def test_evaluate(cli, run):
+    before = sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*"))
+    found = json.loads((run / "results.json").read_text())
+    printed = json.loads(cli("evaluate", "--model_dir", run, "--json").stdout)
     assert printed["loss"] == found["final"]["test_loss"] and printed["accuracy"] == found["final"]["test_accuracy"]
-    assert printed["global_step"] == 126
-    earlier = cli("evaluate", "--model_dir", "run", "--checkpoint", "63", "--eval_batch_size", "7")
-    assert earlier.returncode == 0 and "step 63" in earlier.stdout and "accuracy of 9" in earlier.stdout
-    assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "run").rglob("*")) == before
+    assert printed["global_step"] == 400
+    earlier = cli("evaluate", "--model_dir", run, "--checkpoint", "200", "--eval_batch_size", "7")
+    assert earlier.returncode == 0 and "step 200" in earlier.stdout and "accuracy of 9" in earlier.stdout
+    assert sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*")) == before
     for words, message in (
-        (["--checkpoint", "64"], "--checkpoint 64: there is no run/model.ckpt-64.index"),
+        (["--checkpoint", "64"], f"--checkpoint 64: there is no {run}/model.ckpt-64.index"),
         (["--batch_size", "3"], "--batch_size is 3, not 64"),
         (["--model_dir", "none"], "--model_dir none: holds no experiment"),
     ):
-        refused = cli("evaluate", "--model_dir", "run", *words)
+        refused = cli("evaluate", "--model_dir", run, *words)
         assert refused.returncode == 2 and message in refused.stderr and refused.stderr.count("\n") == 1
 
 

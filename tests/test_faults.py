@@ -12,7 +12,7 @@ from typing import Callable, List
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import launch
+from conftest import RUN, launch
 from test_command_line import assert_equal_to_the_bit, checkpoint
 
 from benchmarks import faults
@@ -20,24 +20,23 @@ from estimator_mnist import checkpoints
 from estimator_mnist.experiment import MODELS
 from input_fns import idx
 
-FLAGS = ["--source", "sample", "--model", "dense", "--train_steps", "400", "--evals", "4", "--dropout_rate", "0.3"]
 # Every step a session call and every call slow enough to be met between two evaluations.
 SLOW = ["--source", "sample", "--model", "conv", "--train_steps", "60", "--evals", "3", "--iterations_per_loop", "1"]
 
 
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory) -> Path:
-    """The model_dir of a run of FLAGS that nothing disturbed."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    assert start(folder, *FLAGS).wait(300) == 0
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory) -> Path:
+    """The model_dir of a run of SLOW that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("slow") / "run"
+    assert start(folder, *SLOW).wait(300) == 0
     return folder
 
 
 @pytest.fixture
-def half(whole, tmp_path: Path) -> Path:
-    """A copy of it as a kill leaves it after step 300."""
+def half(run, tmp_path: Path) -> Path:
+    """A copy of the run of RUN as a kill leaves it after step 300."""
     folder = tmp_path / "run"
-    shutil.copytree(whole, folder)
+    shutil.copytree(run, folder)
     (folder / "results.json").unlink()
     for path in folder.glob("model.ckpt-400*"):
         path.unlink()
@@ -67,7 +66,7 @@ def killed_at(model_dir: Path, pattern: str, *flags: str) -> None:
     process.communicate()
 
 
-def goes_on_to_the_same_end(model_dir: Path, whole: Path, flags: List[str] = FLAGS) -> str:
+def goes_on_to_the_same_end(model_dir: Path, whole: Path, flags: List[str] = RUN) -> str:
     """Runs the same command again, compares its end with the unbroken run's, and returns what it printed."""
     code, out, err = end(start(model_dir, *flags))
     assert code == 0, err
@@ -95,8 +94,8 @@ def test_every_model_goes_on_to_the_same_end_after_a_kill(tmp_path, model):
 
 
 @pytest.mark.parametrize("signum, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_the_step_and_says_how_to_go_on(tmp_path, signum, code):
-    cut, unbroken = tmp_path / "cut", tmp_path / "unbroken"
+def test_a_signal_saves_the_step_and_says_how_to_go_on(tmp_path, slow, signum, code):
+    cut = tmp_path / "cut"
     process = start(cut, *SLOW)
     wait_for(process, cut, "model.ckpt-20.index")
     time.sleep(0.7)  # into the steps after the evaluation
@@ -105,8 +104,7 @@ def test_a_signal_saves_the_step_and_says_how_to_go_on(tmp_path, signum, code):
     assert returned == code and err == ""
     saved = checkpoints.steps(cut)[0]
     assert f"after step {saved}, which is saved; the same command goes on" in out and 20 <= saved < 60
-    assert start(unbroken, *SLOW).wait(300) == 0
-    assert f"Going on after step {saved} of 60" in goes_on_to_the_same_end(cut, unbroken, SLOW)
+    assert f"Going on after step {saved} of 60" in goes_on_to_the_same_end(cut, slow, SLOW)
 
 
 def test_a_second_sigint_ends_at_once(tmp_path):
@@ -138,21 +136,21 @@ def flip(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [truncate, empty, flip, Path.unlink], ids=lambda harm: harm.__name__)
 @pytest.mark.parametrize("file", ["model.ckpt-300.index", "model.ckpt-300.data-00000-of-00001"])
-def test_a_damaged_checkpoint_is_named_and_passed_over(half, whole, file, harm):
+def test_a_damaged_checkpoint_is_named_and_passed_over(half, run, file, harm):
     harm(half / file)
-    out = goes_on_to_the_same_end(half, whole)
+    out = goes_on_to_the_same_end(half, run)
     assert "Passed over model.ckpt-300, which is damaged: " in out and "Going on after step 200 of 400" in out
 
 
 @pytest.mark.parametrize("content", ["", "junk", 'model_checkpoint_path: "model.ckpt-999"\n', "\x00\xff"])
-def test_a_garbled_checkpoint_file_is_put_right(half, whole, content):
+def test_a_garbled_checkpoint_file_is_put_right(half, run, content):
     (half / "checkpoint").write_text(content)
-    assert "Going on after step 300 of 400" in goes_on_to_the_same_end(half, whole)
+    assert "Going on after step 300 of 400" in goes_on_to_the_same_end(half, run)
 
 
-def test_a_missing_checkpoint_file_is_put_right(half, whole):
+def test_a_missing_checkpoint_file_is_put_right(half, run):
     (half / "checkpoint").unlink()
-    assert "Going on after step 300 of 400" in goes_on_to_the_same_end(half, whole)
+    assert "Going on after step 300 of 400" in goes_on_to_the_same_end(half, run)
 
 
 def test_a_checkpoint_of_weights_that_are_not_finite_is_passed_over(half):
@@ -188,34 +186,34 @@ def test_no_whole_checkpoint_is_one_line_and_nothing_is_deleted(half):
     for path in half.glob("model.ckpt-*.index"):
         truncate(path)
     before = sorted((path.name, path.stat().st_mtime_ns) for path in half.iterdir() if path.name != ".lock")
-    code, _, err = end(start(half, *FLAGS))
+    code, _, err = end(start(half, *RUN))
     assert code == 2 and err.count("\n") == 1 and "none of its 4 checkpoints is whole (model.ckpt-300: " in err
     assert sorted((path.name, path.stat().st_mtime_ns) for path in half.iterdir() if path.name != ".lock") == before
 
 
 def test_a_garbled_experiment_is_one_line(half):
     (half / "experiment.json").write_text('{"model": "con')
-    code, _, err = end(start(half, *FLAGS))
+    code, _, err = end(start(half, *RUN))
     assert code == 2 and err.count("\n") == 1 and "experiment.json: holds no experiment" in err and "--clean" in err
     assert checkpoints.steps(half)[0] == 300
 
 
 @pytest.mark.parametrize("harm", [truncate, empty, Path.unlink], ids=lambda harm: harm.__name__)
-def test_damaged_events_cost_no_figure_that_a_checkpoint_still_gives(half, whole, harm):
+def test_damaged_events_cost_no_figure_that_a_checkpoint_still_gives(half, run, harm):
     for path in [*half.glob("events.out.tfevents.*"), *half.glob("eval_test/events.out.tfevents.*")]:
         harm(path)
-    goes_on_to_the_same_end(half, whole)
+    goes_on_to_the_same_end(half, run)
 
 
 @pytest.mark.parametrize("kilobytes", [1, 100, 420, 600, 1250])
-def test_no_room_for_a_file_is_one_line_and_the_same_command_goes_on(tmp_path, whole, kilobytes):
+def test_no_room_for_a_file_is_one_line_and_the_same_command_goes_on(tmp_path, run, kilobytes):
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes << 10, kilobytes << 10))
 
-    code, _, err = end(start(tmp_path / "run", *FLAGS, prepare=limit))
+    code, _, err = end(start(tmp_path / "run", *RUN, prepare=limit))
     if kilobytes < 1250:  # the checkpoints of this network take 1.2 MB
         assert code in (1, 2) and err.count("\n") == 1 and "File too large" in err, err
-    goes_on_to_the_same_end(tmp_path / "run", whole)
+    goes_on_to_the_same_end(tmp_path / "run", run)
 
 
 def test_a_model_dir_removed_under_the_run_is_one_line(tmp_path):
@@ -253,9 +251,9 @@ def test_weights_ruined_by_the_last_update_leave_no_results(tmp_path):
     assert not (tmp_path / "run" / "results.json").exists()
 
 
-def test_a_stream_says_that_it_goes_on_in_a_new_order(half):
+def test_a_stream_says_that_it_goes_on_in_a_new_order(tmp_path):
     flags = ["--source", "sample", "--model", "dense", "--train_steps", "130", "--evals", "2", "--input", "stream"]
-    model_dir = half.parent / "stream"
+    model_dir = tmp_path / "stream"
     assert end(start(model_dir, *flags))[0] == 0
     (model_dir / "results.json").unlink()
     for path in model_dir.glob("model.ckpt-130*"):

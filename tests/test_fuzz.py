@@ -14,7 +14,7 @@ import pytest
 from absl.testing import flagsaver
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_faults import half, whole  # noqa: F401  fixtures
+from test_faults import half  # noqa: F401  a fixture
 
 import input_fns
 from estimator_mnist import checkpoints, flags, model_dirs, results
