@@ -90,10 +90,10 @@ def main(argv: Optional[List[str]] = None) -> int:
     loopback = _network({size: statistics.median(seconds) for size, seconds in reduced.items()})
     _show_messages(reduced, loopback)
     network = Network(options.microseconds * 1e-6, options.gigabits * 1e9 / 8)
-    steps = {model: _step(model, speeds) for model in BATCHES}
-    _show_check(steps, speeds, loopback)
+    models = {model: _step(model, speeds) for model in BATCHES}
+    _show_check(models, speeds, loopback)
     for title, used in (("this loopback", loopback), (_described(options), network)):
-        _show_efficiency(title, steps, used)
+        _show_efficiency(title, models, used)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     measured = {
