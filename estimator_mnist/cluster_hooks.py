@@ -64,7 +64,8 @@ class Pulse(tf.estimator.SessionRunHook):
 
 
 class StopTogether(tf.estimator.SessionRunHook):
-    """Ends the training of all processes after the same step when one of them is asked to end."""
+    """Ends the training of all processes after the same step when one of them is asked to end, and sees to it that they
+    have begun at the same one."""
 
     def __init__(self, stopper: Stopper):
         self._stopper = stopper
@@ -72,12 +73,32 @@ class StopTogether(tf.estimator.SessionRunHook):
 
     def before_run(self, run_context):
         asked = {model_fn.STOP_REQUESTED: float(self._stopper.requested is not None)}
-        return tf.estimator.SessionRunArgs(model_fn.STOPS_REQUESTED, feed_dict=asked)
+        return tf.estimator.SessionRunArgs([model_fn.STOPS_REQUESTED, model_fn.SAME_STEP], feed_dict=asked)
 
     def after_run(self, run_context, run_values):
-        if run_values.results > 0:
+        requests, same_step = run_values.results
+        if not same_step:
+            raise RunError("--model_dir: the tasks went on from different steps; all have to see the same folder")
+        if requests > 0:
             self.agreed = True
             self._stopper.requested = self._stopper.requested or signal.SIGTERM
+            run_context.request_stop()
+
+
+class StopAtEnd(tf.estimator.SessionRunHook):
+    """Ends the training of a task that saves nothing after the last step, as EvaluationSaver does where it saves.
+
+    Estimator's own StopAtStepHook expects calls of one step each, and would ask for one call too many.
+    """
+
+    def __init__(self, total_steps: int):
+        self._total_steps = total_steps
+
+    def before_run(self, run_context):
+        return tf.estimator.SessionRunArgs(model_fn.TRAIN_STEP)
+
+    def after_run(self, run_context, run_values):
+        if run_values.results >= self._total_steps:
             run_context.request_stop()
 
 

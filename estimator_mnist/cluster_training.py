@@ -1,6 +1,7 @@
 """The part that each task of a cluster takes in a run beside its chief, all of them by `train_and_evaluate`."""
 
 import signal
+import time
 from pathlib import Path
 
 import tensorflow as tf
@@ -8,14 +9,15 @@ import tensorflow as tf
 import input_fns
 from estimator_mnist import checkpoints, cluster_hooks, exporters, model_dirs, terminal, training
 from estimator_mnist import estimator as estimators
-from estimator_mnist.cluster_hooks import Cluster
+from estimator_mnist.cluster_hooks import Cluster, StopAtEnd
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.hooks import EvaluationLog, TrainingLog
 from estimator_mnist.stopping import Stopped, Stopper
 from estimator_mnist.tasks import EVALUATOR, PS, Task
-from estimator_mnist.watch import Watch
+from estimator_mnist.watch import POLL_SECONDS, Watch
 from input_fns import InputError
 
+SHOWN_SECONDS = 10.0  # that a file of the chief may take to be seen
 THROTTLE_SECONDS = 1  # between two looks of the evaluator for a new checkpoint
 
 
@@ -61,7 +63,7 @@ def take_part(
     if cluster.task.type != PS:
         if not cluster.watch.wait_for(cluster.task.chief, lambda: not anew and is_trained(experiment, model_dir)):
             return False
-        stored = model_dirs.stored_experiment(model_dir)
+        stored = _stored(model_dir)
         differences = experiment.differences(stored)
         if differences:
             raise InputError(f"{differences[0]} as for the chief; give all tasks the same flags and --model_dir")
@@ -88,10 +90,20 @@ def take_part(
     first, _ = cluster_hooks.around(experiment, cluster, stopper)
     stopper.deferring = True
     cluster.watch.start()
-    spec = training.training_spec(experiment, data, start, [*first, log], cluster.task)
+    spec = training.training_spec(
+        experiment, data, start, [*first, log, StopAtEnd(experiment.total_steps)], cluster.task
+    )
     tf.estimator.train_and_evaluate(estimator, spec, evaluation_spec)
     stopper.deferring = False
     cluster.watch.over()
     if stopper.requested:
         raise Stopped(stopper.requested, log.last_step)
     return True
+
+
+def _stored(model_dir: Path) -> Experiment:
+    """Returns what the chief has written, which network file systems show to others after a while."""
+    until = time.monotonic() + SHOWN_SECONDS
+    while Experiment.read(model_dir) is None and time.monotonic() < until:
+        time.sleep(POLL_SECONDS)
+    return model_dirs.stored_experiment(model_dir)

@@ -14,8 +14,9 @@ from estimator_mnist.train_step import train_on_block
 TRAIN_STEP = "train/step:0"  # global step after the call
 LAST_GOOD_STEP = "train/last_good_step:0"  # of the call, with a finite loss
 TRAIN_LOSS, TRAIN_ACCURACY = "train/loss:0", "train/accuracy:0"  # means over the call's images
-# Among replicas of several processes: how many are asked to stop, fed by each of them, and how many that is of all.
+# Among replicas: whether the process is asked to stop, which it feeds; how many are; whether all are at the same step.
 STOP_REQUESTED, STOPS_REQUESTED = "train/stop_requested:0", "train/stops_requested:0"
+SAME_STEP = "train/same_step:0"
 TRAIN_IMAGES, LEARNING_RATE = "train/images:0", "train/learning_rate:0"  # images of the call; rate of its first step
 EPOCH_LOSS = "epoch_loss"  # variable: the sum of the losses of each epoch's examples so far
 
@@ -138,11 +139,14 @@ def _train_spec(
     tf.add(after - tf.cast(block.steps, tf.int64), good, name=LAST_GOOD_STEP[:-2])
     tf.identity(block.examples, name=TRAIN_IMAGES[:-2])
     tf.identity(block.learning_rate, name=LEARNING_RATE[:-2])
-    if distribution.replica().replicas > 1:
+    replicas = distribution.replica().replicas
+    if replicas > 1:
         requested = tf.compat.v1.placeholder_with_default(0.0, [], name=STOP_REQUESTED[:-2])
+        step = tf.cast(first_step % 4096, tf.float32)  # so small that the sums are exact
         with tf.control_dependencies([block.correct]):  # one sum after the other, in the same order everywhere
-            requested = tf.identity(requested)
-        tf.identity(distribution.summed([requested])[0], name=STOPS_REQUESTED[:-2])
+            requests, steps = distribution.summed([tf.identity(requested), tf.identity(step)])
+        tf.identity(requests, name=STOPS_REQUESTED[:-2])
+        tf.equal(steps, step * replicas, name=SAME_STEP[:-2])
     return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.TRAIN, loss=loss, train_op=train_op)
 
 
