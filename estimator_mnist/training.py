@@ -17,6 +17,7 @@ from estimator_mnist.histograms import Histograms
 from estimator_mnist.hooks import EvaluationLog, EvaluationSaver, Trace, TrainingLog
 from estimator_mnist.model_fn import EPOCH_LOSS
 from estimator_mnist.optimizers import CURVATURE_EXAMPLES
+from estimator_mnist.remote import path_of
 from estimator_mnist.stopping import Stopped, Stopper
 
 PROFILE = "profile"  # folder in the model_dir for --profile
@@ -108,7 +109,8 @@ def _evaluate_what_was_missed(
     progress: terminal.Progress,
 ) -> None:
     """Makes the evaluation before the first step, which `train_and_evaluate` skips, and those that a kill prevented."""
-    model_dir, done = Path(estimator.model_dir), events.evaluations(Path(estimator.model_dir))
+    model_dir = path_of(estimator.model_dir)
+    done = events.evaluations(model_dir)
     for step in [0, *experiment.evaluation_steps]:
         if step in done or step > start:
             continue
@@ -132,7 +134,7 @@ def _train_and_evaluate(
     watching: Sequence[tf.estimator.Exporter],
     stopper: Stopper,
 ) -> None:
-    model_dir = Path(estimator.model_dir)
+    model_dir = path_of(estimator.model_dir)
     hooks = [log, EvaluationSaver(model_dir, experiment.evaluation_steps, start, stopper)]
     if experiment.profile:
         hooks.append(Trace(model_dir / PROFILE))
