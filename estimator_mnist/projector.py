@@ -39,7 +39,9 @@ def write(classified: Classified, names: Sequence[str], model_dir: Path) -> None
     rmtree(folder, ignore_errors=True)
     folder.mkdir()
     hidden = np.ascontiguousarray(classified.hidden[:EXAMPLES], "<f4")
-    (folder / "hidden.bytes").write_bytes(hidden.tobytes())
+    # As bytes it is smaller, and read sooner; but TensorBoard reads bytes from local files only.
+    tensor = "hidden.tsv" if is_remote(model_dir) else "hidden.bytes"
+    (folder / tensor).write_bytes(_text(hidden) if is_remote(model_dir) else hidden.tobytes())
     # Fast rather than small: the best compression takes twice as long for a tenth less.
     sprite = io.BytesIO()
     Image.fromarray(255 - montage(classified.images[:EXAMPLES], SPRITE_COLUMNS)).save(sprite, "PNG", compress_level=1)
@@ -50,7 +52,7 @@ def write(classified: Classified, names: Sequence[str], model_dir: Path) -> None
         config = projector_config_pb2.ProjectorConfig()
         embedding = config.embeddings.add(
             tensor_name=f"last hidden layer, {classified.split} split",
-            tensor_path=f"{where}/hidden.bytes",
+            tensor_path=f"{where}/{tensor}",
             tensor_shape=hidden.shape,
             metadata_path=f"{where}/labels.tsv",
         )
@@ -58,6 +60,12 @@ def write(classified: Classified, names: Sequence[str], model_dir: Path) -> None
         embedding.sprite.single_image_dim.extend([28, 28])
         path.parent.mkdir(exist_ok=True)
         replace_file(path, text_format.MessageToString(config))
+
+
+def _text(values: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savetxt(buffer, values, "%.6g", delimiter="\t")
+    return buffer.getvalue()
 
 
 def _labels(classified: Classified, names: Sequence[str]) -> str:

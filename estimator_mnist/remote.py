@@ -56,7 +56,8 @@ def _check_scheme(scheme: str, name: str, flag: str) -> None:
     if f"{scheme}://" not in known:
         raise InputError(
             f"{flag} {name}: TensorFlow has no file system for {scheme}:// here, only for {', '.join(known)}; name one "
-            "of these or a local folder, or install tensorflow-io 0.36 beside TensorFlow, which brings s3://"
+            "of these or a local folder, or, for s3://, az:// and hdfs://: .venv/bin/pip install --no-deps "
+            "tensorflow-io==0.36.0"
         )
 
 
@@ -71,7 +72,7 @@ class RemotePath:
     """A file or folder behind tf.io.gfile, with what this project uses of `pathlib.Path`.
 
     Raises (all that looks or writes):
-        FileNotFoundError: As pathlib's.
+        FileNotFoundError, FileExistsError: As pathlib's.
         RemoteError: Anything else that went wrong.
     """
 
@@ -83,7 +84,7 @@ class RemotePath:
         return RemotePath(f"{self._scheme}://{path}")
 
     def __str__(self) -> str:
-        return f"{self._scheme}://{self._path}"
+        return f"{self._scheme}://{self._path if self._path.parts else ''}"
 
     __fspath__ = __str__
 
@@ -112,7 +113,8 @@ class RemotePath:
 
     @property
     def parent(self) -> "RemotePath":
-        return self._with(self._path.parent)
+        """The folder that holds it; of a bucket, itself."""
+        return self if len(self._path.parts) < 2 else self._with(self._path.parent)
 
     def with_name(self, name: str) -> "RemotePath":
         return self._with(self._path.with_name(name))
@@ -173,7 +175,14 @@ class RemotePath:
             yield from path.rglob(pattern)
 
     def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
-        self._ask(lambda gfile: gfile.makedirs(str(self)))
+        # gfile.makedirs looks for a bucket that is not there for ever.
+        if parents and self.parent != self and not self.parent.exists():
+            self.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._ask(lambda gfile: gfile.mkdir(str(self)))
+        except FileExistsError:
+            if not (exist_ok and self.is_dir()):
+                raise
 
     def read_bytes(self) -> bytes:
         def read(gfile: Any) -> bytes:
@@ -213,6 +222,8 @@ class RemotePath:
         except tf.errors.NotFoundError as error:
             text = words_of(error) if str(error) else os.strerror(errno.ENOENT)
             raise FileNotFoundError(errno.ENOENT, text, str(self)) from error
+        except tf.errors.AlreadyExistsError as error:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self)) from error
         except tf.errors.OpError as error:
             raise RemoteError(errno.EIO, words_of(error), str(self)) from error
 
