@@ -36,4 +36,8 @@ def main(argv: list) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    code = main(sys.argv)
+    if "tensorflow_io" in sys.modules:  # its client of s3:// aborts the process where that ends as others do
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)

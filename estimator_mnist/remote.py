@@ -113,8 +113,7 @@ class RemotePath:
 
     @property
     def parent(self) -> "RemotePath":
-        """The folder that holds it; of a bucket, itself."""
-        return self if len(self._path.parts) < 2 else self._with(self._path.parent)
+        return self._with(self._path.parent)
 
     def with_name(self, name: str) -> "RemotePath":
         return self._with(self._path.with_name(name))
@@ -175,8 +174,8 @@ class RemotePath:
             yield from path.rglob(pattern)
 
     def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
-        # gfile.makedirs looks for a bucket that is not there for ever.
-        if parents and self.parent != self and not self.parent.exists():
+        # gfile.makedirs looks for a bucket that is not there for ever; and s3:// does not take a bucket for a folder.
+        if parents and len(self._path.parts) > 2 and not self.parent.exists():
             self.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._ask(lambda gfile: gfile.mkdir(str(self)))
