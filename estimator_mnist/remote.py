@@ -144,11 +144,11 @@ class RemotePath:
         return Stat(found.length, found.mtime_nsec / 1e9, found.mtime_nsec, found.is_directory)
 
     def iterdir(self) -> Iterator["RemotePath"]:
-        if not self.is_dir():  # gfile.listdir takes a network that is down for an empty place
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
         try:
             names = self._ask(lambda gfile: gfile.listdir(str(self)))
-        except FileNotFoundError as error:
+        except FileNotFoundError as error:  # gfile.listdir takes a network that is down for an empty place, too
+            if not self.is_dir():
+                raise
             raise RemoteError(errno.EIO, "cannot be listed", str(self)) from error
         # An object store tells a folder by a slash at its end.
         return iter([self / name for name in sorted({name.rstrip("/") for name in names} - {""})])
@@ -229,6 +229,8 @@ class RemotePath:
 
 def words_of(error: BaseException) -> str:
     """Returns what a file system says, in one line: of the JSON that stores answer with only its message."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
     message = re.search(r'"message": *"((?:[^"\\]|\\.)*)"', str(error))
     return message[1] if message else reason(error)
 
