@@ -9,6 +9,7 @@ import sys  # noqa: E402
 
 from estimator_mnist import commands, flags  # noqa: E402
 from estimator_mnist.errors import RunError  # noqa: E402
+from estimator_mnist.remote import RemoteError  # noqa: E402
 from input_fns import InputError  # noqa: E402
 
 
@@ -21,6 +22,9 @@ def main(argv: list) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except RemoteError as error:  # between the places that tell of it with more words
+        print(f"error: {error.filename}: {error.strerror}; the folder must answer and be writable", file=sys.stderr)
+        return 1
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -32,4 +36,8 @@ def main(argv: list) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    code = main(sys.argv)
+    if "tensorflow_io" in sys.modules:  # its client of s3:// aborts the process where that ends as others do
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)

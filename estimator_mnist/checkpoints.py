@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from estimator_mnist import networks
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.remote import is_remote, rmtree
 from input_fns import InputError
 from input_fns.errors import reason
 
@@ -44,7 +45,7 @@ def damage(path_prefix: str) -> Optional[str]:
     Reads every value, and so checks all of TensorFlow's checksums.
     """
     try:
-        reader = tf.train.load_checkpoint(path_prefix)
+        reader = tf.compat.v1.train.NewCheckpointReader(path_prefix)
         for name in reader.get_variable_to_shape_map():
             value = reader.get_tensor(name)
             if name == "global_step" and not path_prefix.endswith(f"-{value}"):
@@ -106,7 +107,7 @@ def checked(experiment: Experiment, model_dir: Path, checkpoint: Optional[str]) 
 
 def _difference(experiment: Experiment, checkpoint: str) -> Optional[str]:
     """Returns in what a checkpoint's network differs from the experiment's, None if in nothing."""
-    found = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    found = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
     for name, shape in networks.create(experiment).weight_shapes().items():
         if found.get(name) != list(shape):
             return f"its {name} has the shape {found.get(name)}, the experiment's {list(shape)}"
@@ -123,6 +124,8 @@ def choose(model_dir: Path) -> Tuple[int, Dict[int, str]]:
     step, skipped = newest_whole(model_dir)
     kept = [f"model.ckpt-{other}" for other in reversed(steps(model_dir)) if other <= step]
     if kept:
+        if is_remote(model_dir):  # TensorFlow makes them relative to it: to Python its name is no absolute one
+            kept = [str(model_dir / name) for name in kept]
         # With an absolute folder, names are taken as relative to it, so that the model_dir can be moved.
         tf.compat.v1.train.update_checkpoint_state(str(model_dir.absolute()), kept[-1], all_model_checkpoint_paths=kept)
     else:
@@ -134,7 +137,7 @@ def remove_unfinished(model_dir: Path) -> None:
     """Deletes what a killed process was still writing."""
     for path in [path for pattern in UNFINISHED for path in model_dir.glob(pattern)]:
         if path.is_dir():
-            shutil.rmtree(path)
+            rmtree(path)
         else:
             path.unlink()
 
@@ -158,14 +161,21 @@ def keep(model_dir: Path, step: int, anew: Optional[int] = None) -> None:
     for path in files:
         new = folder / f"{path.name}.new"
         new.unlink(missing_ok=True)
-        try:
-            os.link(path, new)
-        except OSError:  # not on every file system
-            shutil.copy2(path, new)
+        _link_or_copy(path, new)
         new.replace(folder / path.name)
     for path in folder.glob("model.ckpt-*"):
         if path.stem != f"model.ckpt-{step}":
             path.unlink(missing_ok=True)  # an evaluator of the cluster may do the same
+
+
+def _link_or_copy(path: Path, new: Path) -> None:
+    if is_remote(path):
+        new.write_bytes(path.read_bytes())
+        return
+    try:
+        os.link(path, new)
+    except OSError:  # not on every file system
+        shutil.copy2(path, new)
 
 
 def forget_kept_after(model_dir: Path, step: int) -> None:

@@ -2,7 +2,6 @@
 
 import signal
 import time
-from pathlib import Path
 from typing import Callable, List, NamedTuple, Sequence, Tuple
 
 import tensorflow as tf
@@ -11,6 +10,7 @@ from estimator_mnist import checkpoints, exporters, model_fn
 from estimator_mnist.errors import LOST, RunError
 from estimator_mnist.estimator import Estimator, InputFn
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.remote import path_of
 from estimator_mnist.stopping import Stopper
 from estimator_mnist.tasks import Task
 from estimator_mnist.watch import Watch
@@ -141,7 +141,7 @@ class EvaluationListener(tf.estimator.CheckpointSaverListener):
         if not self._begun:  # what the run begins with is evaluated already
             self._begun = True
             return
-        model_dir = Path(self._estimator.model_dir)
+        model_dir = path_of(self._estimator.model_dir)
         checkpoint = checkpoints.prefix(model_dir, int(global_step_value))
         result = self._estimator.evaluate(self._input_fn, name=self._name, checkpoint_path=checkpoint)
         for exporter in self._watching:

@@ -14,6 +14,7 @@ from estimator_mnist import errors, flags, model_dirs, results, tasks, terminal,
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.flags import FLAGS
 from estimator_mnist.quiet import configure_tensorflow, quiet_tensorflow
+from estimator_mnist.remote import path_of
 from estimator_mnist.stopping import Stopped, Stopper
 from estimator_mnist.tasks import Task
 from input_fns import InputError
@@ -31,8 +32,8 @@ def train(started: float) -> int:
 
 
 def _train(started: float, stopper: Stopper) -> int:
-    model_dir = flags.model_dir()
     quiet_tensorflow()
+    model_dir = flags.model_dir()
     task = tasks.read(FLAGS.strategy or "none")
     data = _named_data()
     experiment = flags.experiment(data)
@@ -96,7 +97,7 @@ def evaluate(started: float) -> int:
     model_dir, experiment = _trained()
     checkpoint = flags.checkpoint(model_dir)
     data = _data_of(experiment, model_dir)
-    against = Path(FLAGS.against).expanduser() if FLAGS.against else None
+    against = path_of(FLAGS.against, "--against") if FLAGS.against else None
     if against:
         other = _alone(flags.override_session(model_dirs.stored_experiment(against, "--against")))
         others_data = _data_of(other, against)
@@ -181,6 +182,7 @@ def _trained() -> Tuple[Path, Experiment]:
     Raises:
         InputError: It holds none, or a flag contradicts it.
     """
+    quiet_tensorflow()  # a remote model_dir brings TensorFlow with it
     model_dir = flags.model_dir()
     return model_dir, _alone(flags.override(model_dirs.stored_experiment(model_dir)))
 

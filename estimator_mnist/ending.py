@@ -21,6 +21,7 @@ from estimator_mnist import (
 from estimator_mnist.analysis import Classified, Mistake
 from estimator_mnist.events import Scalars
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.remote import path_of
 from estimator_mnist.statistics import Calibration
 
 SHOWN_MISTAKES = 24
@@ -82,5 +83,5 @@ def make(
     plots.write({**curves, **of_test}, model_dir)
     predictions.write(classified, model_dir)
     projector.write(classified, names, model_dir)
-    summaries.write(experiment, classified, of_test, Path(f"{checkpoint}.index").stat().st_mtime, model_dir)
+    summaries.write(experiment, classified, of_test, path_of(f"{checkpoint}.index").stat().st_mtime, model_dir)
     return Ending(classified, matrix, mistakes, calibration, elements, of_test["filters"])

@@ -8,6 +8,7 @@ from typing import Iterator, Optional
 
 import input_fns
 from estimator_mnist.experiment import FILE_NAME
+from estimator_mnist.remote import SCHEME, is_remote, words_of
 from input_fns import InputError
 from input_fns.errors import OneLineError, reason
 
@@ -68,6 +69,8 @@ def in_one_line(error: Exception, model_dir: Path, data: input_fns.Data) -> Opti
         return RunError(LOST)
     if isinstance(error, tf.errors.ResourceExhaustedError) and "OOM" in text:
         return RunError(f"out of memory ({text}); try a smaller --batch_size or --eval_batch_size")
+    if is_remote(model_dir):
+        return _of_remote(error, model_dir)
     if not (model_dir / FILE_NAME).exists():
         return RunError(
             f"--model_dir {model_dir}: was removed under the run; remove the rest, and the command starts anew"
@@ -77,4 +80,18 @@ def in_one_line(error: Exception, model_dir: Path, data: input_fns.Data) -> Opti
     return RunError(
         f"--model_dir {model_dir}: the run failed there ({text}); the last whole checkpoint is kept, and once there is "
         "room and permission to write, the same command goes on from it"
+    )
+
+
+def _of_remote(error: Exception, model_dir: Path) -> Optional[Exception]:
+    import tensorflow as tf
+
+    # TensorFlow's errors of files name the file; these are of nothing else.
+    of_network = (tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError, tf.errors.UnavailableError)
+    named = isinstance(error, tf.errors.OpError) and SCHEME.search(str(error))
+    if not (isinstance(error, (OSError, *of_network)) or named):
+        return None
+    return RunError(
+        f"--model_dir {model_dir}: the run failed there ({words_of(error)}); the last whole checkpoint is kept, and "
+        "once the place answers and may be written to, the same command goes on from it"
     )

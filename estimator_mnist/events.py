@@ -20,7 +20,7 @@ def scalars(folder: Path) -> Scalars:
     What a killed process left cut short is read up to the cut.
     """
     found: Scalars = {}
-    for path in sorted(folder.glob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime_ns):
+    for path in sorted(folder.glob("events.out.tfevents.*"), key=lambda path: (path.stat().st_mtime_ns, path)):
         try:
             for event in tf.compat.v1.train.summary_iterator(str(path)):
                 for value in event.summary.value:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
+from estimator_mnist.remote import RemoteError, is_remote
 from input_fns import AUGMENTS, INPUTS, InputError
 from input_fns.fields import LARGEST_STRENGTH
 
@@ -203,12 +204,15 @@ class Experiment:
 
         Raises:
             InputError: The file is damaged.
+            RemoteError: A remote folder cannot be read.
         """
         path = model_dir / FILE_NAME
         try:
             return cls.from_json(json.loads(path.read_text()))
         except FileNotFoundError:
             return None
+        except RemoteError:
+            raise  # not of the file: its reader names the flag
         except (OSError, ValueError, TypeError, InputError) as error:
             raise InputError(f"{path}: holds no experiment ({error}); --clean starts over") from error
 
@@ -234,12 +238,16 @@ class Experiment:
 def replace_file(path: Path, content: Union[str, bytes]) -> None:
     """Writes a file so that a reader, or a kill, finds the old content or the new, never a part."""
     new = path.with_name(f"{path.name}.new-{os.getpid()}")
+    content = content.encode() if isinstance(content, str) else content
     try:
-        with open(new, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+        if is_remote(path):
+            new.write_bytes(content)
+        else:
+            with open(new, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        new.replace(path)
     finally:
         if new.exists():
             new.unlink()

@@ -1,6 +1,5 @@
 """The export command: writes a checkpoint in the formats asked for, and checks each against Estimator."""
 
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -13,8 +12,9 @@ import input_fns
 from estimator_mnist import checkpoints, cores, errors, exporters, networks, runtimes, serving, terminal
 from estimator_mnist import estimator as estimators
 from estimator_mnist.errors import RunError
-from estimator_mnist.experiment import Experiment
+from estimator_mnist.experiment import Experiment, replace_file
 from estimator_mnist.formats import FORMATS, INT8_LOSS, Source
+from estimator_mnist.remote import is_remote, path_of, rmtree
 
 CALIBRATION_IMAGES = 500
 EPSILON = 1e-9  # accuracies are multiples of 1 / examples
@@ -59,9 +59,12 @@ def export(
     estimator = estimators.create(experiment, model_dir)
     images, labels = _arrays(input_fns.eval_input_fn(data.test, experiment.test_examples))
     reference = _by_estimator(experiment, data, estimator, checkpoint)
-    size = sum(path.stat().st_size for path in Path(checkpoint).parent.glob(f"{Path(checkpoint).name}.[di]*"))
-    rows, failures = [_row("checkpoint", Path(checkpoint), size, reference, reference, labels)], []
-    with tempfile.TemporaryDirectory(prefix="new-", dir=model_dir / exporters.FOLDER) as scratch:
+    place = path_of(checkpoint)
+    size = sum(path.stat().st_size for path in place.parent.glob(f"{place.name}.[di]*"))
+    rows, failures = [_row("checkpoint", place, size, reference, reference, labels)], []
+    # Beside the files, so that each can be renamed to its place; a remote one is copied to it.
+    beside = None if is_remote(model_dir) else model_dir / exporters.FOLDER
+    with tempfile.TemporaryDirectory(prefix="new-", dir=beside) as scratch:
         source = _source(experiment, data, estimator, checkpoint, Path(scratch))
         for name in names:
             try:
@@ -107,13 +110,23 @@ def _write_and_check(
     wrong = _difference(outcome, reference, labels, form.exact)
     if wrong:
         if new == final:
-            shutil.rmtree(final)
+            rmtree(final)
         raise RunError(f"--formats {name}: not written, for {wrong}")
     if new != final:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        new.replace(final)
+        _put(new, final)
     size = sum(path.stat().st_size for path in [final, *final.rglob("*")] if path.is_file())
     return _row(name, final, size, outcome, reference, labels)
+
+
+def _put(new: Path, final: Path) -> None:
+    """Moves a file, or a version of a SavedModel, to its place, where it appears whole or not at all."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    if not is_remote(final):
+        new.replace(final)
+    elif new.is_dir():
+        serving.put_version(new, final.parent)
+    else:
+        replace_file(final, new.read_bytes())
 
 
 def _difference(
@@ -180,7 +193,7 @@ def _arrays(dataset: tf.data.Dataset) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _step(checkpoint: str) -> int:
-    return int(tf.train.load_checkpoint(checkpoint).get_tensor("global_step"))
+    return int(tf.compat.v1.train.NewCheckpointReader(checkpoint).get_tensor("global_step"))
 
 
 def _version_folder(source: Source, model_dir: Path) -> str:

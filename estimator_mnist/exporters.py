@@ -4,7 +4,6 @@ Both tell by the step that a version holds whether it has been made, so that the
 """
 
 import contextlib
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from estimator_mnist import checkpoints, events, results, serving, terminal
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.remote import path_of, rmtree
 
 FOLDER = "export"  # in the model_dir
 FINAL, BEST = "final", "best"
@@ -34,7 +34,7 @@ def of_run(
     """
     if start < experiment.total_steps:  # a stream, in its new order, will come to another end
         for name in (FINAL, BEST):
-            shutil.rmtree(model_dir / FOLDER / name, ignore_errors=True)
+            rmtree(model_dir / FOLDER / name, ignore_errors=True)
         checkpoints.forget_kept_after(model_dir, start)
     known = {step: dict(result) for step, result in evaluations.items() if step <= start}
     with tempfile.TemporaryDirectory() as scratch:
@@ -57,7 +57,7 @@ def finish(
         evaluations: All of the run, whatever process made them.
         last_step: Of the run.
     """
-    model_dir, result = Path(estimator.model_dir), evaluations[last_step]
+    model_dir, result = path_of(estimator.model_dir), evaluations[last_step]
     checkpoint = checkpoints.prefix(model_dir, last_step)
     for exporter in exporters:
         exporter.know(evaluations)
@@ -76,10 +76,11 @@ class FinalExporter(tf.estimator.FinalExporter):
         """Takes note of evaluations; the last checkpoint is exported whatever they say."""
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
-        if not is_the_final_export or serving.version_of(Path(export_path), int(eval_result["global_step"])):
+        folder, export = path_of(export_path), super().export
+        if not is_the_final_export or serving.version_of(folder, int(eval_result["global_step"])):
             return None
         began = time.perf_counter()
-        made = super().export(estimator, export_path, checkpoint_path, eval_result, is_the_final_export)
+        made = serving.export_to(folder, lambda place: export(estimator, place, checkpoint_path, eval_result, True))
         self.seconds += time.perf_counter() - began
         return made
 
@@ -114,15 +115,15 @@ class BestExporter(tf.estimator.BestExporter):
         self._evaluations.update({step: dict(result) for step, result in evaluations.items()})
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
-        began, model_dir, step = time.perf_counter(), Path(estimator.model_dir), int(eval_result["global_step"])
+        began, model_dir, step = time.perf_counter(), path_of(estimator.model_dir), int(eval_result["global_step"])
         self._evaluations[step] = eval_result
         checkpoints.keep(model_dir, results.best_step(self._evaluations), anew=step)
-        made = self._export_best(estimator, Path(export_path)) if is_the_final_export else None
+        made = self._export_best(estimator, path_of(export_path)) if is_the_final_export else None
         self.seconds += time.perf_counter() - began
         return made
 
     def _export_best(self, estimator: tf.estimator.Estimator, folder: Path) -> Optional[Any]:
-        model_dir, found = Path(estimator.model_dir), dict(self._evaluations)
+        model_dir, found, export = path_of(estimator.model_dir), dict(self._evaluations), super().export
         best = results.best_step(found)
         while (checkpoint := checkpoints.find(model_dir, best)) is None:  # deleted, or damaged
             del found[best]
@@ -134,7 +135,7 @@ class BestExporter(tf.estimator.BestExporter):
         final = serving.version_of(folder.parent / FINAL, best)
         if final:
             return str(serving.put_version(final, folder))
-        return super().export(estimator, str(folder), checkpoint, found[best], True)
+        return serving.export_to(folder, lambda place: export(estimator, place, checkpoint, found[best], True))
 
 
 class BestKeeper(tf.estimator.Exporter):
@@ -145,7 +146,7 @@ class BestKeeper(tf.estimator.Exporter):
         return BEST
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
-        model_dir, step = Path(estimator.model_dir), int(eval_result["global_step"])
+        model_dir, step = path_of(estimator.model_dir), int(eval_result["global_step"])
         known = {**events.evaluations(model_dir), step: eval_result}  # the chief's, too
         checkpoints.keep(model_dir, results.best_step(known), anew=step)
 

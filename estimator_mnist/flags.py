@@ -14,6 +14,7 @@ from absl import (
 from estimator_mnist import experiment as experiments
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.recipes import RECIPES
+from estimator_mnist.remote import path_of
 from input_fns import AUGMENTS, INPUTS, PREPROCESSES, SOURCES, Data, InputError
 
 FLAGS = flags.FLAGS
@@ -41,7 +42,7 @@ flags.DEFINE_string("data_dir", None, "Where TFDS keeps data; default $TFDS_DATA
 flags.DEFINE_string("idx_dir", None, "Folder with the four IDX files, plain or gzipped.")
 flags.DEFINE_enum("input", "indexed", INPUTS, "How batches are made.")
 flags.DEFINE_integer("validation_size", None, "The last so many training examples are evaluated on, not trained on.")
-flags.DEFINE_string("model_dir", None, "Where the run lives; default runs/<dataset>-<model>.")
+flags.DEFINE_string("model_dir", None, "Where the run lives, gs://... too; default runs/<dataset>-<model>.")
 flags.DEFINE_boolean("clean", False, "Start over: delete what the model_dir holds.")
 # Training. A default of None: the recipe's, else Experiment's.
 flags.DEFINE_enum("downsample", None, experiments.DOWNSAMPLES, "How conv reduces its maps (pool).")
@@ -126,7 +127,7 @@ def parse(argv: List[str]) -> str:
 def model_dir() -> Path:
     """Returns the model_dir that the flags name, or the default one."""
     name = FLAGS.dataset.replace("/", "_").replace(":", "_")
-    return Path(FLAGS.model_dir or Path("runs") / f"{name}-{FLAGS.model}").expanduser()
+    return path_of(FLAGS.model_dir or str(Path("runs") / f"{name}-{FLAGS.model}"))
 
 
 def experiment(data: Data) -> Experiment:
@@ -248,8 +249,8 @@ def checkpoint(folder: Path) -> Optional[str]:
         if not kept:
             raise InputError(f"--checkpoint best: {folder} has none yet; the first evaluation of a run makes it")
         named = kept[-1]
-    prefix = str(folder / f"model.ckpt-{named}") if named.isdigit() else str(Path(named).expanduser())
+    prefix = str(folder / f"model.ckpt-{named}") if named.isdigit() else str(path_of(named, "--checkpoint"))
     prefix = prefix[: -len(".index")] if prefix.endswith(".index") else prefix
-    if not Path(prefix + ".index").is_file():
+    if not path_of(prefix + ".index", "--checkpoint").is_file():
         raise InputError(f"--checkpoint {named}: there is no {prefix}.index")
     return prefix

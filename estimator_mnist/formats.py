@@ -88,7 +88,7 @@ def onnx(source: Source, path: Path) -> None:
 def keras(source: Source, path: Path) -> None:
     """Writes a .keras file of Keras's own layers, images to logits; by Keras 3 itself, in its environment."""
     layers, weights = path.with_name("layers.json"), path.with_name("weights.npz")
-    network, reader = networks.create(source.experiment), tf.train.load_checkpoint(source.checkpoint)
+    network, reader = networks.create(source.experiment), tf.compat.v1.train.NewCheckpointReader(source.checkpoint)
     layers.write_text(json.dumps([part for layer in network.layers for part in _keras_layers(layer)]))
     np.savez(weights, **{name: reader.get_tensor(name) for name in network.weight_shapes()})
     runtimes.in_keras_3("write", layers, weights, path)

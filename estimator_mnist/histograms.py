@@ -36,7 +36,7 @@ class Histograms(tf.estimator.CheckpointSaverListener):
         if global_step_value not in self._steps:
             return  # a signal saved it: an unbroken run has nothing here
         # The session may hold a weight in parts; in the checkpoint it is whole.
-        saved = tf.train.load_checkpoint(checkpoints.prefix(self._model_dir, global_step_value))
+        saved = tf.compat.v1.train.NewCheckpointReader(checkpoints.prefix(self._model_dir, global_step_value))
         weights = {name: saved.get_tensor(name) for name in self._gradients.weights}
         gradients = self._gradients(weights)
         writer = tf.compat.v1.summary.FileWriterCache.get(str(self._model_dir))

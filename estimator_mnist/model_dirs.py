@@ -3,13 +3,13 @@
 import contextlib
 import fcntl
 import os
-import shutil
 from pathlib import Path
-from typing import IO, Iterator, List
+from typing import IO, ContextManager, Iterator, List
 
 from estimator_mnist import experiment as experiments
 from estimator_mnist import results
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.remote import RemoteError, is_remote, rmtree
 from input_fns import InputError
 
 LOCK = ".lock"
@@ -50,7 +50,7 @@ def opened_for(experiment: Experiment, model_dir: Path, clean: bool) -> Iterator
         _check_place(model_dir, clean)
         model_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--model_dir {model_dir}: cannot be used ({error.strerror or error})") from error
+        raise _unusable(model_dir, "--model_dir", error) from error
     with in_use(model_dir):
         try:
             if clean:
@@ -65,7 +65,7 @@ def opened_for(experiment: Experiment, model_dir: Path, clean: bool) -> Iterator
             if stored != experiment:
                 experiment.write(model_dir)
         except OSError as error:
-            raise InputError(f"--model_dir {model_dir}: cannot be used ({error.strerror or error})") from error
+            raise _unusable(model_dir, "--model_dir", error) from error
         yield
 
 
@@ -73,13 +73,15 @@ def opened_for(experiment: Experiment, model_dir: Path, clean: bool) -> Iterator
 def in_use(model_dir: Path, flag: str = "--model_dir") -> Iterator[None]:
     """A context in which a folder, which a flag names, is no other process's.
 
+    A remote folder knows no locks: there it is for the user to start one run only.
+
     Raises:
         InputError: It is another's, or cannot be written.
     """
     try:
-        lock = _lock(model_dir, flag)
+        lock: ContextManager = contextlib.nullcontext() if is_remote(model_dir) else _lock(model_dir, flag)
     except OSError as error:
-        raise InputError(f"{flag} {model_dir}: cannot be used ({error.strerror or error})") from error
+        raise _unusable(model_dir, flag, error) from error
     with lock:
         yield
 
@@ -90,13 +92,32 @@ def stored_experiment(model_dir: Path, flag: str = "--model_dir") -> Experiment:
     Raises:
         InputError: It holds none.
     """
-    stored = Experiment.read(model_dir)
+    try:
+        stored = Experiment.read(model_dir)
+    except RemoteError as error:
+        raise _unusable(model_dir, flag, error) from error
     if stored is None:
         raise InputError(f"{flag} {model_dir}: holds no experiment; train one first, or name its folder")
     return stored
 
 
+def _unusable(model_dir: Path, flag: str, error: OSError) -> InputError:
+    hint = "; name a place that answers and that you may read and write" if is_remote(model_dir) else ""
+    return InputError(f"{flag} {model_dir}: cannot be used ({error.strerror or error}){hint}")
+
+
 def _check_place(model_dir: Path, clean: bool) -> None:
+    if not is_remote(model_dir):  # a bucket says whether it can be written to when it is
+        _check_can_be_made(model_dir)
+    elif model_dir.is_file():
+        raise InputError(f"--model_dir {model_dir}: is a file, not a folder")
+    is_run = (model_dir / experiments.FILE_NAME).exists() or not model_dir.exists()
+    if not is_run and any(path.name != LOCK for path in model_dir.iterdir()):
+        hint = "; not deleted" if clean else "; name another folder"
+        raise InputError(f"--model_dir {model_dir}: is not empty and holds no {experiments.FILE_NAME}{hint}")
+
+
+def _check_can_be_made(model_dir: Path) -> None:
     nearest = model_dir.absolute()
     while not nearest.exists():
         nearest = nearest.parent
@@ -104,10 +125,6 @@ def _check_place(model_dir: Path, clean: bool) -> None:
         raise InputError(f"--model_dir {model_dir}: {nearest} is a file, not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"--model_dir {model_dir}: {nearest} cannot be written to")
-    is_run = nearest != model_dir.absolute() or (model_dir / experiments.FILE_NAME).exists()
-    if not is_run and any(path.name != LOCK for path in model_dir.iterdir()):
-        hint = "; not deleted" if clean else "; name another folder"
-        raise InputError(f"--model_dir {model_dir}: is not empty and holds no {experiments.FILE_NAME}{hint}")
 
 
 def _lock(model_dir: Path, flag: str) -> IO[str]:
@@ -134,6 +151,6 @@ def _clean(model_dir: Path) -> None:
     # experiment.json goes last: killed before that, the folder is still known as a model_dir.
     for path in reversed(found):
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            rmtree(path)
         else:
             path.unlink()

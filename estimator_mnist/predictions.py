@@ -28,7 +28,7 @@ def write(classified: Classified, model_dir: Path) -> None:
 def read(model_dir: Path) -> Optional[Predictions]:
     """Returns what a run left; None if there is none, or it is damaged: the report command makes it again."""
     try:
-        with np.load(model_dir / FILE_NAME) as arrays:
+        with np.load(io.BytesIO((model_dir / FILE_NAME).read_bytes())) as arrays:
             return Predictions(arrays["labels"], arrays["probabilities"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -2,17 +2,20 @@
 
 import io
 import shutil
+import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 import numpy as np
 import tensorflow as tf
 
 from estimator_mnist.networks import IMAGE_SHAPE
+from estimator_mnist.remote import copy_tree, is_remote, rmtree
 
 IMAGE, IMAGE_BYTES = "image", "image_bytes"  # the names of the inputs
 ENCODED = "encoded"  # before a signature's name, as in "encoded:predict": the one that takes image_bytes
+SAVED_MODEL = "saved_model.pb"  # what makes a version of a folder
 WARMUP = "tf_serving_warmup_requests"  # the name under which TensorFlow Serving looks for them in assets.extra
 
 
@@ -83,11 +86,11 @@ def version_of(folder: Path, step: int) -> Optional[Path]:
     """Returns the newest whole version in a model folder that holds the weights of a step, None if there is none."""
     for version in reversed(list(versions(folder).values())):
         try:
-            reader = tf.train.load_checkpoint(str(version / "variables" / "variables"))
+            reader = tf.compat.v1.train.NewCheckpointReader(str(version / "variables" / "variables"))
             values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
         except Exception:  # of many classes, by what is damaged
             continue
-        if values.get("global_step") == step and (version / "saved_model.pb").is_file():
+        if values.get("global_step") == step and (version / SAVED_MODEL).is_file():
             return version
     return None
 
@@ -98,9 +101,27 @@ def next_version(folder: Path) -> Path:
 
 
 def put_version(source: Path, folder: Path) -> Path:
-    """Copies a version to another model folder, where it appears whole or not at all, and returns its path there."""
+    """Copies a version to another model folder, where it appears whole or not at all, and returns its path there.
+
+    In a remote folder, where no file system renames folders in one go, the file that makes a version of it comes last.
+    """
     new, version = folder / f"temp-{source.name}", folder / source.name
     folder.mkdir(parents=True, exist_ok=True)
+    if is_remote(folder):
+        for other in versions(folder).values():
+            if not (other / SAVED_MODEL).is_file():  # a kill left it
+                rmtree(other)
+        copy_tree(source, version, last=SAVED_MODEL)
+        return version
     shutil.copytree(source, new)
     new.rename(version)
     return version
+
+
+def export_to(folder: Path, export: Callable[[str], Any]) -> Any:
+    """Returns what `export` makes in a model folder; for a remote one it is made here, and copied there."""
+    if not is_remote(folder):
+        return export(str(folder))
+    with tempfile.TemporaryDirectory() as scratch:
+        made = export(scratch)
+        return made and str(put_version(Path(made.decode()), folder))

@@ -7,7 +7,7 @@ from typing import Callable, Dict, Iterable, List, Tuple, Type
 
 from tqdm import tqdm
 
-from estimator_mnist import flags, model_dirs, sweep_flags, sweep_runs, sweep_space, sweep_table, terminal
+from estimator_mnist import flags, model_dirs, remote, sweep_flags, sweep_runs, sweep_space, sweep_table, terminal
 from estimator_mnist.errors import RunError
 from estimator_mnist.flags import FLAGS
 from estimator_mnist.stopping import Stopper
@@ -33,6 +33,8 @@ def run(words: List[str], find_data: Callable[[], Data]) -> int:
         RunError: The folder cannot be written any more.
     """
     space = sweep_flags.read(words)
+    if FLAGS.sweep_dir and remote.SCHEME.match(FLAGS.sweep_dir):
+        raise InputError(f"--sweep_dir {FLAGS.sweep_dir}: must be a local folder; only a single run's may be remote")
     folder = Path(FLAGS.sweep_dir).expanduser() if FLAGS.sweep_dir else space.default_folder()
     jobs = FLAGS.jobs or sweep_runs.cores()
     maker = _RunMaker(space, folder, find_data)

@@ -29,6 +29,7 @@ from estimator_mnist.histograms import Histograms
 from estimator_mnist.hooks import EvaluationLog, EvaluationSaver, Trace, TrainingLog
 from estimator_mnist.model_fn import EPOCH_LOSS
 from estimator_mnist.optimizers import CURVATURE_EXAMPLES
+from estimator_mnist.remote import path_of
 from estimator_mnist.stopping import Stopped, Stopper
 from estimator_mnist.tasks import Task
 
@@ -132,7 +133,8 @@ def _evaluate_what_was_missed(
     progress: terminal.Progress,
 ) -> None:
     """Makes the evaluation before the first step, which `train_and_evaluate` skips, and those that a kill prevented."""
-    model_dir, done = Path(estimator.model_dir), events.evaluations(Path(estimator.model_dir))
+    model_dir = path_of(estimator.model_dir)
+    done = events.evaluations(model_dir)
     for step in [0, *experiment.evaluation_steps]:
         if step in done or step > start:
             continue
@@ -157,7 +159,7 @@ def _train_and_evaluate(
     stopper: Stopper,
     cluster: Optional[Cluster],
 ) -> None:
-    model_dir = Path(estimator.model_dir)
+    model_dir = path_of(estimator.model_dir)
     listeners: List[tf.estimator.CheckpointSaverListener] = [Histograms(experiment, data.train, model_dir)]
     first: List[tf.estimator.SessionRunHook] = []
 

@@ -1,0 +1,200 @@
+"""A model_dir that is not on this machine: TensorFlow's file system in memory, ram://, stands for gs:// and s3://.
+
+Only the process that wrote to it sees it, so that all commands run in one child process.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT, RUN
+
+REMOTE = "ram://bucket/a/run"
+CALLS: Dict[str, List[str]] = {
+    "stopped": RUN,
+    "gone on": RUN,
+    "finished": RUN,
+    "another": [*RUN, "--seed", "5"],
+    "evaluate": ["evaluate", "--json"],
+    "against": ["evaluate", "--json", "--checkpoint", "best", "--against", "local"],
+    "predict": ["predict", "--json", str(ROOT / "docs" / "pictures" / "photo.jpg")],
+    "export": ["export", "--json", "--formats", "saved_model,tflite", "--checkpoint", "300"],
+    "report": ["report"],
+    "clean": [*RUN, "--clean"],
+    "no run": ["evaluate", "--model_dir", "ram://bucket/a/other"],
+    "no answer": [*RUN, "--model_dir", "gs://bucket/run"],
+    "no answer to evaluate": ["evaluate", "--model_dir", "gs://bucket/run"],
+    "a file": [*RUN, "--model_dir", f"{REMOTE}/report.html"],
+    "not a run": [*RUN, "--clean", "--model_dir", f"{REMOTE}/plots"],
+}
+UNKNOWN: Dict[str, List[str]] = {
+    "--model_dir": [*RUN, "--model_dir", "s3://bucket/run"],
+    "--against": ["evaluate", "--against", "s3://bucket/run"],
+    "--checkpoint": ["evaluate", "--checkpoint", "s3://bucket/run/model.ckpt-300"],
+}
+NO_WAY_TO_GS = {"https_proxy": "http://127.0.0.1:9", "NO_GCE_CHECK": "true", "GCS_RETRY_CONFIG_MAX_RETRIES": "0"}
+CHILD = """
+import contextlib, io, json, os, signal, sys
+import tensorflow as tf
+from estimator_mnist.__main__ import main
+from estimator_mnist.flags import FLAGS
+
+class Output(io.StringIO):
+    def write(self, text):
+        if self.stop_at and self.stop_at in text:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().write(text)
+
+def call(words, stop_at=None):
+    FLAGS.unparse_flags()
+    tf.compat.v1.summary.FileWriterCache.clear()  # each command is a process else
+    out, err = Output(), io.StringIO()
+    out.stop_at = stop_at
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(["estimator_mnist", *words])
+    return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
+
+remote, calls, local = json.loads(sys.argv[1])
+told = {}
+for name, words in calls.items():
+    named = [] if "--model_dir" in words else ["--model_dir", remote]
+    words = [local if word == "local" else word for word in words] + named
+    told[name] = call(words, stop_at="step 100, epoch" if name == "stopped" else None)
+    found = [os.path.join(folder, file) for folder, _, files in tf.io.gfile.walk(remote) for file in files]
+    # ram:// lists "_config.pbtxt" in projector/, for the sake of a file projector_config.pbtxt beside it.
+    told[name]["files"] = [file[len(remote) + 1 :] for file in found if tf.io.gfile.exists(file)]
+    if name == "gone on":
+        for file in told[name]["files"]:
+            tf.io.gfile.makedirs(os.path.dirname(os.path.join("copy", file)))
+            tf.io.gfile.copy(os.path.join(remote, file), os.path.join("copy", file))
+    if name == "evaluate":
+        tf.io.gfile.remove(remote + "/report.html")  # for the report command to make again
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def there(run, tmp_path_factory) -> Path:
+    """A folder with the files of the remote run when it was finished first, in copy/, and what each call said."""
+    folder = tmp_path_factory.mktemp("remote")
+    words = json.dumps([REMOTE, {**CALLS, **UNKNOWN}, str(run)])
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **NO_WAY_TO_GS},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / "told.json").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def told(there) -> Dict[str, Dict[str, Any]]:
+    """{call: {"code", "out", "err", "files"}}: what each said, and which files it left."""
+    return json.loads((there / "told.json").read_text())
+
+
+def test_a_remote_run_is_stopped_and_goes_on_to_the_same_bits(there, told, run):
+    stopped, gone_on = told["stopped"], told["gone on"]
+    assert stopped["code"] == 143 and "Stopped by SIGTERM after step 100, which is saved" in stopped["out"]
+    assert "model.ckpt-100.index" in stopped["files"] and "results.json" not in stopped["files"]
+    assert gone_on["code"] == 0 and gone_on["err"] == "" and "Going on after step 100 of 400" in gone_on["out"]
+    assert sorted(path.name for path in there.iterdir()) == ["copy", "told.json"]  # and no folder named ram:
+    ours, theirs = (tf.train.load_checkpoint(str(folder / "model.ckpt-400")) for folder in (there / "copy", run))
+    assert ours.get_variable_to_shape_map() == theirs.get_variable_to_shape_map()
+    for name in ours.get_variable_to_shape_map():
+        np.testing.assert_array_equal(ours.get_tensor(name), theirs.get_tensor(name))
+    figures = [json.loads((folder / "results.json").read_text()) for folder in (there / "copy", run)]
+    for key in ("untrained", "train_loss", "final", "best"):
+        assert figures[0][key] == figures[1][key]
+    assert (there / "copy" / "checkpoint").read_text().startswith('model_checkpoint_path: "model.ckpt-400"')
+
+
+def test_a_finished_remote_run_is_shown_and_another_refused(told):
+    finished, another = told["finished"], told["another"]
+    assert finished["code"] == 0 and f"{REMOTE}: this experiment is finished" in finished["out"]
+    assert finished["files"] == told["gone on"]["files"] and f"Report: {REMOTE}/report.html" in finished["out"]
+    assert another["code"] == 2
+    assert another["err"].startswith(f"error: --model_dir {REMOTE}: holds another experiment: --seed is 5, not 0;")
+
+
+def test_a_remote_run_is_evaluated_and_compared(told, run):
+    final = json.loads((run / "results.json").read_text())["final"]
+    assert told["evaluate"]["code"] == told["against"]["code"] == 0
+    assert json.loads(told["evaluate"]["out"])["accuracy"] == final["test_accuracy"]
+    against = json.loads(told["against"]["out"])["against"]
+    assert against["model_dir"] == str(run) and against["only_b_right"] + against["only_a_right"] >= 0
+
+
+def test_a_remote_model_classifies_files(told):
+    (answer,) = json.loads(told["predict"]["out"])
+    assert told["predict"]["code"] == 0 and answer["class"] == 5
+
+
+def test_a_remote_run_is_exported(told):
+    rows = json.loads(told["export"]["out"])
+    assert told["export"]["code"] == 0 and told["export"]["err"] == ""
+    assert [row["format"] for row in rows] == ["checkpoint", "saved_model", "tflite"]
+    assert all(row["path"].startswith(f"{REMOTE}/") and row["bytes"] > 50_000 for row in rows)
+    assert "export/tflite/model.tflite" in told["export"]["files"]
+    version = rows[1]["path"][len(REMOTE) + 1 :]
+    assert f"{version}/saved_model.pb" in told["export"]["files"] and version.startswith("export/step-300/")
+
+
+def test_the_report_of_a_remote_run_is_made_again(told):
+    assert "report.html" not in told["against"]["files"] + told["export"]["files"]
+    assert told["report"]["code"] == 0 and "report.html" in told["report"]["files"]
+
+
+def test_a_remote_run_starts_over_and_leaves_the_files_of_a_local_one(told, run):
+    assert told["clean"]["code"] == 0 and "Going on" not in told["clean"]["out"]
+    local = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    # The three that differ, and why: BUILD_NOTES.md, Remote folders.
+    local = local - {".lock", "eval_test/projector_config.pbtxt", "projector/hidden.bytes"} | {"projector/hidden.tsv"}
+    assert _names(told["clean"]["files"]) == _names(local)
+
+
+def _names(files: Any) -> List[str]:
+    """Returns file names, sorted, with words for the times and hosts in them."""
+    timeless = (re.sub(r"tfevents\.\d+\.(?!end$).*", "tfevents.TIME.HOST", file) for file in files)
+    return sorted(re.sub(r"^(export/\w+)/\d+/", r"\1/VERSION/", file) for file in timeless)
+
+
+@pytest.mark.parametrize(
+    "call, said",
+    [
+        ("no run", "--model_dir ram://bucket/a/other: holds no experiment; train one first, or name its folder"),
+        ("a file", f"--model_dir {REMOTE}/report.html: is a file, not a folder"),
+        ("not a run", f"--model_dir {REMOTE}/plots: is not empty and holds no experiment.json; not deleted"),
+        *((flag, f"{flag} s3://bucket/run") for flag in UNKNOWN),
+    ],
+)
+def test_a_wrong_remote_folder_is_one_line(told, call, said):
+    assert told[call]["code"] == 2 and told[call]["err"].startswith(f"error: {said}")
+    assert told[call]["err"].count("\n") == 1
+    if call in UNKNOWN:
+        assert "TensorFlow has no file system for s3:// here, only for file://, gs://, ram://" in told[call]["err"]
+
+
+def test_a_store_that_does_not_answer_is_one_line(told):
+    for call in ("no answer", "no answer to evaluate"):
+        assert told[call]["code"] == 2 and told[call]["err"].count("\n") == 1
+        assert told[call]["err"].startswith("error: --model_dir gs://bucket/run: cannot be used (")
+        assert "Failed to connect to 127.0.0.1 port 9" in told[call]["err"]
+        assert "name a place that answers and that you may read and write" in told[call]["err"]
+
+
+def test_a_sweep_is_local(cli):
+    done = cli("sweep", *RUN[:4], "--seed", "0-1", "--sweep_dir", "gs://bucket/sweep")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: --sweep_dir gs://bucket/sweep: must be a local folder")
