@@ -11,6 +11,7 @@ import tensorflow as tf
 from estimator_mnist import digit_codes
 from estimator_mnist.layers import Conv2D, Dense, Flatten, Layer, Weight, scaled_tanh
 
+LIMIT = 2.4  # of the initial weights, times the inputs of a unit (appendix A)
 BACKGROUND, FOREGROUND = -0.1, 1.175  # what the input's 0 and 1 become: a mean of about 0 and a variance of about 1
 SIDE = 32  # of the input plane
 # Table I: the maps of S2 that each map of C3 sees.
@@ -38,8 +39,8 @@ def layers(classes: int) -> List[Layer]:
 
 
 def limit(inputs: int) -> float:
-    """Returns the limit of the initial weights, biases among them, of units with so many inputs (appendix A)."""
-    return 2.4 / inputs
+    """Returns the limit of the initial weights, biases among them, of units with so many inputs."""
+    return LIMIT / inputs
 
 
 @dataclass(frozen=True)
