@@ -23,7 +23,7 @@ import numpy as np
 from tabulate import tabulate
 
 import input_fns
-from benchmarks.processes import module, pyplot, run, say, told_in_one_line, update_json
+from benchmarks.processes import as_command, module, pyplot, run, say, update_json
 from input_fns import idx
 
 MB = 10**6
@@ -36,7 +36,7 @@ EPOCHS = ((1, 10, 30, 100), (1, 3))
 Row = Dict[str, Any]
 
 
-@told_in_one_line
+@as_command
 def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="bash run.sh benchmark growth", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a minute's worth, to see that it works")
@@ -164,15 +164,17 @@ def _tile(data: input_fns.Data, folder: Path, times: int) -> None:
 
 def _draw(found: Dict[str, List[Row]], path: Path) -> None:
     plots = pyplot()
-    figure, axes = plots.subplots(2, 3, figsize=(16, 8), layout="constrained")
     # part, what tells its curves apart, x, y above, y below
     columns = [
         ("examples", "--input", "split, MB", "to first step, s", "peak, MB"),
         ("batch", "model", "batch", "images/s", "peak, MB"),
         ("epochs", "", "epochs", "seconds", "peak, MB"),
     ]
+    columns = [column for column in columns if column[0] in found]
+    size = (16 / 3 * len(columns), 8)
+    figure, axes = plots.subplots(2, len(columns), figsize=size, layout="constrained", squeeze=False)
     for column, (part, curve, x, *ys) in enumerate(columns):
-        rows = found.get(part, [])
+        rows = found[part]
         for row_number, y in enumerate(ys):
             plot = axes[row_number][column]
             for name in dict.fromkeys(str(row.get(curve, "dense")) for row in rows):
@@ -181,13 +183,12 @@ def _draw(found: Dict[str, List[Row]], path: Path) -> None:
             plot.set(xlabel=x, ylabel=y, title=part)
             if y == "images/s":  # dense and conv are two orders of magnitude apart
                 plot.set_yscale("log")
-            elif rows:
+            else:
                 plot.set_ylim(0, 1.1 * max(row[y] for row in rows))
             plot.grid(alpha=0.3)
             if part == "batch":
                 plot.set_xscale("log", base=2)
-            if rows:
-                plot.legend()
+            plot.legend()
     figure.savefig(path, dpi=110)
     plots.close(figure)
 

@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, List, Optional
 from tabulate import tabulate
 
 import input_fns
-from benchmarks.processes import ROOT, Finished, module, pyplot, run, say, spread, told_in_one_line, update_json
+from benchmarks.processes import ROOT, Finished, as_command, module, pyplot, run, say, spread, update_json
 
 OURS, KERAS = "estimator-mnist", "Keras fit, plain"
 WANTED = 0.99  # test accuracy
@@ -26,7 +26,7 @@ KERAS_PATIENCE = 12  # epochs
 Figures = Dict[str, Any]
 
 
-@told_in_one_line
+@as_command
 def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="bash run.sh benchmark job", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", default=",".join(PARTS), help="parts, of whole, accuracy and fixed")

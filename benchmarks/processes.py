@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 900
 Main = Callable[..., int]
 
 
-def told_in_one_line(main: Main) -> Main:
+def as_command(main: Main) -> Main:
     """Returns a benchmark's main function that says what is wrong with its input in one line, as the commands do."""
 
     @functools.wraps(main)

@@ -19,7 +19,7 @@ from typing import Dict, List, NamedTuple, Optional
 from tabulate import tabulate
 
 import input_fns
-from benchmarks.processes import pyplot, say, spread, told_in_one_line
+from benchmarks.processes import as_command, pyplot, say, spread
 from estimator_mnist import environments
 from estimator_mnist.errors import RunError
 
@@ -55,7 +55,7 @@ CONTESTANTS["conv"] = [
 ]
 
 
-@told_in_one_line
+@as_command
 def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(
         prog="bash run.sh benchmark throughput", description=(__doc__ or "").split("\n")[0]

@@ -1,4 +1,4 @@
-"""What a trained network makes of the test split, and the figures that follow from it. NumPy only."""
+"""What a trained network makes of the evaluated split, and the figures that follow from it. NumPy only."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +16,7 @@ class Classified:
     logits: np.ndarray  # float32 [n, classes]
     hidden: np.ndarray  # float32 [n, units], the layer before the logits
     filters: np.ndarray  # float32 [height, width, filters], the first layer's weights, as images
+    split: str = "test"  # or "validation"
 
     @cached_property
     def probabilities(self) -> np.ndarray:

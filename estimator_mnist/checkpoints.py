@@ -19,9 +19,9 @@ from input_fns import InputError
 from input_fns.errors import reason
 
 UNFINISHED = (
-    *("model.ckpt-*_temp", "model.ckpt-*.tmp*", "graph.pbtxt.tmp*", "checkpoint.tmp*", "*.json.new-*"),
-    *("report.html.new-*", "plots/*.new-*", "projector_config.pbtxt.new-*", "eval_test/*.new-*"),
-    *("events.out.unfinished.*", "eval_test/events.out.unfinished.*"),
+    *("model.ckpt-*_temp", "model.ckpt-*.tmp*", "graph.pbtxt.tmp*", "checkpoint.tmp*", "*.json.new-*", "*.npz.new-*"),
+    *("report.html.new-*", "plots/*.new-*", "projector_config.pbtxt.new-*", "eval_*/*.new-*"),
+    *("events.out.unfinished.*", "eval_*/events.out.unfinished.*"),
     *("best/*.new", "export/new-*", "export/*/temp-*"),
 )
 KEPT = "best"  # the folder in the model_dir for the checkpoint of the best evaluation

@@ -2,21 +2,19 @@
 
 import functools
 import json
-import os
-import subprocess
 import sys
-import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple, Union
+
+from absl import flags as absl_flags
 
 import input_fns
-from estimator_mnist import errors, flags, model_dirs, results, terminal
+from estimator_mnist import errors, flags, model_dirs, results, terminal, tools
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.flags import FLAGS
+from estimator_mnist.quiet import configure_tensorflow, quiet_tensorflow
 from estimator_mnist.stopping import Stopped, Stopper
 from input_fns import InputError
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def train(started: float) -> int:
@@ -33,12 +31,10 @@ def train(started: float) -> int:
 def _train(started: float, stopper: Stopper) -> int:
     model_dir = flags.model_dir()
     quiet_tensorflow()
-    data = input_fns.find(
-        FLAGS.dataset, FLAGS.source, FLAGS.data_dir, FLAGS.idx_dir, FLAGS.input == "stream", terminal.say
-    )
+    data = _named_data()
     experiment = flags.experiment(data)
     with model_dirs.opened_for(experiment, model_dir, FLAGS.clean):
-        terminal.show_data(data)
+        terminal.show_data(data, experiment.evaluated_split)
         outcome = results.read(model_dir)
         if outcome:
             terminal.say(f"{model_dir}: this experiment is finished (--clean starts it over)")
@@ -69,19 +65,30 @@ def _train_to_the_end(
 
 
 def evaluate(started: float) -> int:
-    """Evaluates a checkpoint on the whole test split."""
+    """Evaluates a checkpoint on the split that its run is evaluated on, and compares it with that of another run."""
     model_dir, experiment = _trained()
     checkpoint = flags.checkpoint(model_dir)
     data = _data_of(experiment, model_dir)
+    against = Path(FLAGS.against).expanduser() if FLAGS.against else None
+    if against:
+        other = flags.override_session(model_dirs.stored_experiment(against, "--against"))
+        others_data = _data_of(other, against)
     configure_tensorflow(experiment)
     from estimator_mnist import evaluation
 
     with errors.told_in_one_line(model_dir, data):
-        result = evaluation.evaluate(experiment, data, model_dir, checkpoint)
+        result, classified = evaluation.evaluate(experiment, data, model_dir, checkpoint)
+    if against:
+        with errors.told_in_one_line(against, others_data):
+            others = evaluation.evaluate(other, others_data, against).classified
+        compared = evaluation.compare(classified, others, model_dir, against)
+        result["against"] = {"model_dir": str(against), **compared._asdict()}
     if FLAGS.json:
         print(json.dumps(result))
-    else:
-        evaluation.show(result, experiment)
+        return 0
+    evaluation.show(result, experiment)
+    if against:
+        evaluation.show_comparison(compared, model_dir, against)
     return 0
 
 
@@ -118,14 +125,14 @@ def export(started: float) -> int:
     if FLAGS.json:
         print(json.dumps([row._asdict() for row in rows]))
     else:
-        export.show(rows)
+        export.show(rows, experiment.evaluated_split)
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
 def report(started: float) -> int:
-    """Makes the report, the pictures and TensorBoard's view of the test split again, for a finished run."""
+    """Makes the report, the pictures and TensorBoard's view of the evaluated split again, for a finished run."""
     model_dir, experiment = _trained()
     outcome = results.read(model_dir)
     if outcome is None:
@@ -159,45 +166,34 @@ def _data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
     """
     quiet_tensorflow()
     say = functools.partial(print, file=sys.stderr)  # standard output is for the result, JSON perhaps
-    data = input_fns.find(
-        experiment.dataset,
-        experiment.source,
-        experiment.data_dir,
-        experiment.idx_dir,
-        experiment.input == "stream",
-        say,
-    )
+    data = _find(experiment, say)
     if data.digest != experiment.data_digest:
         raise InputError(f"--model_dir {model_dir}: was trained on other data than {data.description}")
     return data
 
 
-def tensorboard(words: List[str]) -> int:
-    """Becomes TensorBoard on all runs, reachable from this machine only."""
-    given = " ".join(words)
-    defaults = [] if "--logdir" in given else ["--logdir", "runs"]
-    defaults += [] if "--host" in given or "--bind_all" in given else ["--host", "127.0.0.1"]
-    if defaults[:1] == ["--logdir"] and not Path("runs").is_dir():
-        raise InputError("--logdir: there is no folder runs here; train first, or name the folder of your runs")
+def _named_data() -> input_fns.Data:
+    """Returns the data that the flags name.
+
+    Raises:
+        InputError: It is not there.
+    """
+    return _find(FLAGS, terminal.say)
+
+
+def _find(named: Union[Experiment, absl_flags.FlagValues], say: Callable[[str], None]) -> input_fns.Data:
+    """Returns the data that flags, or the experiment of a run, name."""
+    stream = named.input == "stream"
+    place = named.dataset, named.source, named.data_dir, named.idx_dir
+    return input_fns.find(*place, stream, say, named.validation_size or 0)
+
+
+def sweep(words: List[str]) -> int:
+    """Runs the main job over lists of values, or a search; the words are their flags."""
     quiet_tensorflow()
-    # TensorBoard 2.15 warns at each start of a package that the lock file keeps as it needs it.
-    quiet = ["-W", "ignore:pkg_resources is deprecated"]
-    os.execv(sys.executable, [sys.executable, *quiet, "-m", "tensorboard.main", *defaults, *words])
+    from estimator_mnist import sweep
 
-
-def benchmark(words: List[str]) -> int:
-    """Becomes a benchmark by its name, throughput if none is given; further words are its own."""
-    name, *rest = words if words and not words[0].startswith("-") else [BENCHMARKS[0], *words]
-    if name not in BENCHMARKS:
-        raise InputError(f"benchmark: there is no {name}; name one of {', '.join(BENCHMARKS)}")
-    quiet_tensorflow()
-    # Not as a child: at Ctrl-C it would be killed after a quarter of a second, and leave its large files behind.
-    os.execv(sys.executable, [sys.executable, "-m", f"benchmarks.{name}", *rest])
-
-
-def test(words: List[str]) -> int:
-    """Runs the tests, lint, format and types among them."""
-    return subprocess.call([sys.executable, "-m", "pytest", *words], cwd=ROOT)
+    return sweep.run(words, _named_data)
 
 
 COMMANDS: Dict[str, Callable[[float], int]] = {
@@ -207,27 +203,9 @@ COMMANDS: Dict[str, Callable[[float], int]] = {
     "export": export,
     "report": report,
 }
-PASSING_ON: Dict[str, Callable[[List[str]], int]] = {"benchmark": benchmark, "tensorboard": tensorboard, "test": test}
-BENCHMARKS = ("throughput", "job", "growth", "faults")
-
-
-def quiet_tensorflow() -> None:
-    """Keeps TensorFlow's own log off the terminal, unless --verbosity asks for it. Works only before its import."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if flags.verbose() else "3")
-
-
-def configure_tensorflow(experiment: Experiment) -> None:
-    """Imports TensorFlow, as quiet as the user wants it, with what it reads from the environment."""
-    if experiment.xla:  # on a CPU, XLA's automatic clustering needs this beside the session's setting
-        xla_flags = os.environ.get("TF_XLA_FLAGS", "")
-        os.environ["TF_XLA_FLAGS"] = f"{xla_flags} --tf_xla_cpu_global_jit".strip()
-    import tensorflow as tf
-
-    if flags.verbose():
-        tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.INFO)
-        return
-    # Whatever ends a run reaches the user as an exception, in one line.
-    tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.FATAL)
-    show = threading.excepthook
-    # The thread that writes events prints its exception, and hands it on to the main thread, too.
-    threading.excepthook = lambda args: None if "EventLogger" in getattr(args.thread, "name", "") else show(args)
+PASSING_ON: Dict[str, Callable[[List[str]], int]] = {
+    "benchmark": tools.benchmark,
+    "sweep": sweep,
+    "tensorboard": tools.tensorboard,
+    "test": tools.test,
+}

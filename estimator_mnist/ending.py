@@ -1,4 +1,4 @@
-"""What is made of a run that has come to its end: pictures, and what TensorBoard shows of the test split."""
+"""What is made of a run that has come to its end: pictures, and what TensorBoard shows of the evaluated split."""
 
 from pathlib import Path
 from typing import Dict, List, NamedTuple
@@ -6,21 +6,34 @@ from typing import Dict, List, NamedTuple
 import numpy as np
 
 import input_fns
-from estimator_mnist import analysis, checkpoints, final_pass, losses, paper_curve, plots, projector, summaries
+from estimator_mnist import (
+    analysis,
+    checkpoints,
+    final_pass,
+    losses,
+    paper_curve,
+    plots,
+    predictions,
+    projector,
+    statistics,
+    summaries,
+)
 from estimator_mnist.analysis import Classified, Mistake
 from estimator_mnist.events import Scalars
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.statistics import Calibration
 
 SHOWN_MISTAKES = 24
 
 
 class Ending(NamedTuple):
-    """The test split as the trained network classifies it, and the pictures of it."""
+    """The evaluated split as the trained network classifies it, and the pictures of it."""
 
     classified: Classified
     matrix: np.ndarray  # the confusion matrix
     mistakes: List[Mistake]  # made with the highest probability
-    curves: Dict[str, str]  # "loss", "accuracy", of the recipe "paper" also "error" -> SVG element
+    calibration: Calibration
+    curves: Dict[str, str]  # "loss", "accuracy", "reliability", of the recipe "paper" also "error" -> SVG element
     filters: bytes  # of the first layer, a PNG file
 
 
@@ -32,36 +45,42 @@ def make(
     tests: Dict[int, Dict[str, float]],
     model_dir: Path,
 ) -> Ending:
-    """Classifies the test split with the last checkpoint, and writes plots/*.png and TensorBoard's part.
+    """Classifies the evaluated split with the last checkpoint, and writes its pictures and predictions, and what
+    TensorBoard shows of it.
 
     Args:
         experiment: The finished experiment.
         data: Its data.
         train_loss: Mean training loss of each epoch.
         training: The scalars of its training.
-        tests: {step: {"loss", "accuracy", ...}} on the test split.
+        tests: {step: {"loss", "accuracy", ...}} of its evaluations.
         model_dir: Where it lives.
     """
     names, checkpoint = experiment.class_names, checkpoints.prefix(model_dir, experiment.total_steps)
-    classified = final_pass.over_test_split(experiment, data, checkpoint)
+    classified = final_pass.over_split(experiment, data, checkpoint)
     matrix = analysis.confusion_matrix(classified)
     mistakes = analysis.most_confident_mistakes(classified, SHOWN_MISTAKES)
+    calibration = statistics.calibration(classified.probabilities, classified.labels)
 
     with plots.style():
-        unit = losses.UNITS[experiment.loss]
-        loss = plots.training_curves("loss", train_loss, training, tests, experiment.steps_per_epoch, unit)
-        accuracy = plots.training_curves("accuracy", [], training, tests, experiment.steps_per_epoch)
+        epoch, split, unit = experiment.steps_per_epoch, experiment.evaluated_split, losses.UNITS[experiment.loss]
+        loss = plots.training_curves("loss", train_loss, training, tests, epoch, unit, split)
+        accuracy = plots.training_curves("accuracy", [], training, tests, epoch, split=split)
+        reliability = plots.reliability(calibration)
         curves = {"training_loss": plots.png(loss), "training_accuracy": plots.png(accuracy)}
         of_test = {
-            "confusion_matrix": plots.png(plots.confusion_matrix(matrix, names)),
+            "confusion_matrix": plots.png(plots.confusion_matrix(matrix, names, split)),
             "mistakes": plots.png(plots.mistakes(classified, mistakes, names)),
             "filters": plots.png(plots.filters(classified.filters)),
+            "reliability": plots.png(reliability),
         }
         elements = {"loss": plots.svg(loss, "loss"), "accuracy": plots.svg(accuracy, "accuracy")}
+        elements["reliability"] = plots.svg(reliability, "reliability")
         if experiment.recipe == "paper":
             error = paper_curve.figure(training, tests, experiment.steps_per_epoch)
             curves["error"], elements["error"] = plots.png(error), plots.svg(error, "error")
     plots.write({**curves, **of_test}, model_dir)
+    predictions.write(classified, model_dir)
     projector.write(classified, names, model_dir)
     summaries.write(experiment, classified, of_test, Path(f"{checkpoint}.index").stat().st_mtime, model_dir)
-    return Ending(classified, matrix, mistakes, elements, of_test["filters"])
+    return Ending(classified, matrix, mistakes, calibration, elements, of_test["filters"])

@@ -5,9 +5,13 @@ from typing import Dict
 
 import tensorflow as tf
 
-TEST = "test"  # the name of the evaluations
-TEST_RUN = f"eval_{TEST}"  # the folder in the model_dir that Estimator makes of it: to TensorBoard another run
+EVALUATED = ("test", "validation")  # splits, and the names of their evaluations; a run is evaluated on one of them
 Scalars = Dict[str, Dict[int, float]]  # tag -> step -> value
+
+
+def folder_of(split: str) -> str:
+    """Returns the folder in the model_dir that Estimator makes of an evaluation's name: to TensorBoard another run."""
+    return f"eval_{split}"
 
 
 def scalars(folder: Path) -> Scalars:
@@ -28,10 +32,11 @@ def scalars(folder: Path) -> Scalars:
 
 
 def evaluations(model_dir: Path) -> Dict[int, Dict[str, float]]:
-    """Returns {step: {"loss", "accuracy", "global_step", ...}}, the evaluations on the test split so far."""
+    """Returns {step: {"loss", "accuracy", "global_step", ...}}, the evaluations of a run so far."""
     found: Dict[int, Dict[str, float]] = {}
-    for tag, values in scalars(model_dir / TEST_RUN).items():
-        for step, value in values.items():
-            found.setdefault(step, {})[tag] = value
+    for split in EVALUATED:
+        for tag, values in scalars(model_dir / folder_of(split)).items():
+            for step, value in values.items():
+                found.setdefault(step, {})[tag] = value
     whole = {step: result for step, result in found.items() if {"loss", "accuracy"} <= set(result)}
     return {step: {**result, "global_step": step} for step, result in whole.items()}

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
-from input_fns import INPUTS, InputError
+from input_fns import AUGMENTS, INPUTS, InputError
+from input_fns.fields import LARGEST_STRENGTH
 
 MODELS = ("dense", "conv", "conv_plain", "lenet5")
 LENET5_FORMS = ("today", "1998")  # see networks.py and lenet5_1998.py
@@ -17,6 +18,7 @@ LOSSES = ("cross_entropy", "mse", "map")  # see losses.py
 OPTIMIZERS = ("adam", "sgd", "momentum", "lecun")
 SCHEDULES = ("constant", "cosine", "one_cycle", "paper")
 DOWNSAMPLES = ("pool", "stride")
+SEARCHES = ("grid", "random", "optuna")  # of a sweep
 FILE_NAME = "experiment.json"
 # Images in one session call if the user says nothing: below a third of a second's work on two cores, so that the
 # progress moves and a signal is answered, and fifty times the call's fixed cost, a millisecond or two.
@@ -28,6 +30,8 @@ MAY_CHANGE = frozenset(
     "data_dir idx_dir eval_batch_size iterations_per_loop allow_growth gpu_memory_fraction allow_soft_placement "
     "log_device_placement inter_op_threads intra_op_threads profile".split()
 )
+# Fields that came after the first model_dirs: where an experiment.json lacks one, its default is what was done.
+LATER = frozenset("validation_size augment augment_strength average_decay lenet5_form loss".split())
 # Fields that no flag sets: what was found as data.
 DATA = frozenset("data_digest train_examples test_examples class_names".split())
 
@@ -49,11 +53,12 @@ class Experiment:
     source: str = "tfds"
     data_digest: str = ""
     train_examples: int = 60_000
-    test_examples: int = 10_000
+    test_examples: int = 10_000  # of the split that the run is evaluated on
     class_names: Tuple[str, ...] = tuple("0123456789")
     data_dir: Optional[str] = None
     idx_dir: Optional[str] = None
     input: str = "indexed"
+    validation_size: int = 0  # training examples that are kept from training, to be evaluated on in the test's place
     # The training.
     recipe: str = "default"
     batch_size: int = 64
@@ -66,6 +71,9 @@ class Experiment:
     learning_rate: float = 0.001
     learning_rate_schedule: str = "constant"
     label_smoothing: float = 0.0
+    average_decay: float = 0.0  # of the moving average of the weights that is used in their place; 0: none
+    augment: str = "none"  # how training images are distorted
+    augment_strength: float = 1.0
     seed: int = 0
     iterations_per_loop: int = 0  # training steps in one session call; 0: chosen by batch size
     # The session.
@@ -87,16 +95,22 @@ class Experiment:
         self._check_one_of("loss", LOSSES)
         self._check_one_of("optimizer", OPTIMIZERS)
         self._check_one_of("learning_rate_schedule", SCHEDULES)
+        self._check_one_of("augment", tuple(AUGMENTS))
+        numbered = self.augment == "none" or self.input != "stream"
+        self._check("augment", numbered, "none with --input stream, where an example has no number to draw by")
+        limit = f"above 0 and at most {LARGEST_STRENGTH:g}"
+        self._check("augment_strength", 0 < self.augment_strength <= LARGEST_STRENGTH, limit)
         self._check_1998()
         self._check("dropout_rate", 0 <= self.dropout_rate < 1, "at least 0 and below 1")
         self._check("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
+        self._check("average_decay", 0 <= self.average_decay < 1, "at least 0 and below 1")
         self._check("learning_rate", 0 < self.learning_rate < math.inf, "a finite number above 0")
         self._check("gpu_memory_fraction", 0 < self.gpu_memory_fraction <= 1, "above 0 and at most 1")
         self._check("seed", 0 <= self.seed < 2**62, "at least 0 and below 2**62")
         for name in ("batch_size", "eval_batch_size", "train_epochs", "train_steps", "evals"):
             value = getattr(self, name)
             self._check(name, value is None or 1 <= value < 2**31, "a whole number from 1 to 2**31 - 1")
-        for name in ("iterations_per_loop", "inter_op_threads", "intra_op_threads"):
+        for name in ("iterations_per_loop", "inter_op_threads", "intra_op_threads", "validation_size"):
             self._check(name, 0 <= getattr(self, name) < 2**31, "a whole number from 0 to 2**31 - 1")
         self._check("train_steps", self.total_steps < 2**31, "a run of fewer than 2**31 steps")
         if self.evals is not None:
@@ -127,6 +141,11 @@ class Experiment:
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def evaluated_split(self) -> str:
+        """What the run is evaluated on: "test" or "validation"."""
+        return "validation" if self.validation_size else "test"
 
     @property
     def steps_per_epoch(self) -> int:
@@ -186,11 +205,11 @@ class Experiment:
         """Returns the experiment of `dataclasses.asdict`'s value.
 
         Raises:
-            ValueError: A key is missing or unknown, or a value is of another type.
+            ValueError: A key is missing (but for those of LATER) or unknown, or a value is of another type.
             InputError: A value is out of its range.
         """
         types = typing.get_type_hints(cls)
-        if not isinstance(values, dict) or set(values) != set(types):
+        if not isinstance(values, dict) or set(values) | LATER != set(types):
             raise ValueError("its keys are not those of this version")
         values = {**values, "class_names": tuple(values["class_names"])}
         for name, value in values.items():

@@ -26,8 +26,8 @@ class Row(NamedTuple):
     format: str
     path: str
     bytes: int
-    largest_logit_difference: float  # from Estimator's, over the test split
-    accuracy: float  # on the test split
+    largest_logit_difference: float  # from Estimator's, over the evaluated split
+    accuracy: float  # on it
     images_per_second: float  # classified
 
 
@@ -36,7 +36,7 @@ def export(
 ) -> Tuple[List[Row], List[RunError]]:
     """Writes a checkpoint in some formats to model_dir/export and returns what came of it.
 
-    A format appears under its name only when it has been checked: on the whole test split it must give the classes
+    A format appears under its name only when it has been checked: on the whole evaluated split it must give the classes
     that the Estimator gives, int8 an accuracy that is at most INT8_LOSS lower.
 
     Args:
@@ -71,8 +71,8 @@ def export(
     return rows, failures
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Prints what was written as a table."""
+def show(rows: Sequence[Row], split: str = "test") -> None:
+    """Prints what was written as a table; split: what each was checked on."""
     lines = [
         [
             *(row.format, f"{row.bytes / 1000:,.0f} kB", f"{row.largest_logit_difference:.1g}"),
@@ -80,7 +80,7 @@ def show(rows: Sequence[Row]) -> None:
         ]
         for row in rows
     ]
-    headers = ["format", "size", "largest logit difference", "test accuracy", "images/s", "where"]
+    headers = ["format", "size", "largest logit difference", f"{split} accuracy", "images/s", "where"]
     terminal.say(terminal.table(lines, headers))
 
 
@@ -125,9 +125,7 @@ def _difference(
         return "its logits are not finite"
     if exact:
         others = int(np.sum(outcome.classes != reference.classes))
-        return (
-            f"{others:,} of {len(labels):,} test images get another class than from the Estimator" if others else None
-        )
+        return f"{others:,} of {len(labels):,} images get another class than from the Estimator" if others else None
     if found < wanted - INT8_LOSS - EPSILON:
         return f"its accuracy is {100 * found:.2f}%, more than {100 * INT8_LOSS:.1f} points below {100 * wanted:.2f}%"
     return None
@@ -149,8 +147,8 @@ def _row(
 def _by_estimator(
     experiment: Experiment, data: input_fns.Data, estimator: tf.estimator.Estimator, checkpoint: str
 ) -> runtimes.Outcome:
-    """Returns what Estimator.predict says of the test split; its time is that of the whole call, for each call makes a
-    graph and a session of its own."""
+    """Returns what Estimator.predict says of the evaluated split; its time is that of the whole call, for each call
+    makes a graph and a session of its own."""
 
     def input_fn() -> tf.data.Dataset:
         return input_fns.eval_input_fn(data.test, experiment.eval_batch_size)

@@ -30,7 +30,7 @@ def of_run(
         experiment: The experiment.
         model_dir: Its model_dir.
         start: The step that the run goes on from; what was kept or exported of later ones is deleted.
-        evaluations: {step: {"loss", "accuracy", "global_step"}} on the test split so far.
+        evaluations: {step: {"loss", "accuracy", "global_step"}} so far.
     """
     if start < experiment.total_steps:  # a stream, in its new order, will come to another end
         for name in (FINAL, BEST):
@@ -75,7 +75,7 @@ class FinalExporter(tf.estimator.FinalExporter):
 
 
 class BestExporter(tf.estimator.BestExporter):
-    """Exports the checkpoint with the best test accuracy, once, at the end of the run.
+    """Exports the checkpoint with the best accuracy in an evaluation, once, at the end of the run.
 
     Estimator's own exports after each improvement, half a second each, and takes the first evaluation after a restart
     for the best one. Here the best checkpoint is kept apart from those that come and go, and what was best before a

@@ -1,4 +1,4 @@
-"""One pass of a checkpoint over the test split: all that is shown of a finished run comes from it."""
+"""One pass of a checkpoint over the evaluated split: all that is shown of a finished run comes from it."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,8 +9,8 @@ from estimator_mnist.analysis import Classified
 from estimator_mnist.experiment import Experiment
 
 
-def over_test_split(experiment: Experiment, data: input_fns.Data, checkpoint: str) -> Classified:
-    """Classifies every example of the test split.
+def over_split(experiment: Experiment, data: input_fns.Data, checkpoint: str) -> Classified:
+    """Classifies every example of the split that the run is evaluated on.
 
     Args:
         experiment: Whose network it is.
@@ -34,7 +34,9 @@ def over_test_split(experiment: Experiment, data: input_fns.Data, checkpoint: st
                 break
         kernel = session.run(next(iter(network.variables.values())).parts[0])
     images, labels, logits, hidden = (np.concatenate(part) for part in zip(*parts))
-    return Classified(images.reshape(-1, 28, 28), labels, logits, hidden, _as_images(kernel))
+    return Classified(
+        images.reshape(-1, 28, 28), labels, logits, hidden, _as_images(kernel), experiment.evaluated_split
+    )
 
 
 def _as_images(kernel: np.ndarray) -> np.ndarray:

@@ -14,15 +14,16 @@ from absl import (
 from estimator_mnist import experiment as experiments
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.recipes import RECIPES
-from input_fns import INPUTS, PREPROCESSES, SOURCES, Data, InputError
+from input_fns import AUGMENTS, INPUTS, PREPROCESSES, SOURCES, Data, InputError
 
 FLAGS = flags.FLAGS
 COMMANDS = {
     "train": "train and evaluate to the end, then show predictions (the default)",
-    "evaluate": "loss and accuracy of the newest (or --checkpoint) checkpoint on the test split",
+    "evaluate": "the newest (or --checkpoint) checkpoint on the test (or validation) split, and --against another run",
     "predict": "classify image files: predict FILES, which are files, folders, or - for standard input",
     "export": "the newest (or --checkpoint) checkpoint in the --formats of other runtimes, each checked",
     "report": "report.html and the pictures of a finished run, again",
+    "sweep": "a run for every combination of lists (--learning_rate 0.001,0.003 --seed 0-4), or a search; then a table",
     "tensorboard": "TensorBoard on all runs, on this machine only; further words go to TensorBoard",
     "benchmark": "a benchmark by its name: throughput, job (against the peers), growth, faults; --help tells its flags",
     "test": "the tests; further words go to pytest",
@@ -38,6 +39,7 @@ flags.DEFINE_enum("source", "auto", SOURCES, "Where the data comes from; auto: T
 flags.DEFINE_string("data_dir", None, "Where TFDS keeps data; default $TFDS_DATA_DIR, else ~/tensorflow_datasets.")
 flags.DEFINE_string("idx_dir", None, "Folder with the four IDX files, plain or gzipped.")
 flags.DEFINE_enum("input", "indexed", INPUTS, "How batches are made.")
+flags.DEFINE_integer("validation_size", None, "The last so many training examples are evaluated on, not trained on.")
 flags.DEFINE_string("model_dir", None, "Where the run lives; default runs/<dataset>-<model>.")
 flags.DEFINE_boolean("clean", False, "Start over: delete what the model_dir holds.")
 # Training. A default of None: the recipe's, else Experiment's.
@@ -55,6 +57,9 @@ flags.DEFINE_enum("optimizer", None, experiments.OPTIMIZERS, "The optimizer.")
 flags.DEFINE_float("learning_rate", None, "The learning rate; with a schedule, its peak.")
 flags.DEFINE_enum("learning_rate_schedule", None, experiments.SCHEDULES, "How the rate changes over the run.")
 flags.DEFINE_float("label_smoothing", None, "Share of the target spread over all classes (0).")
+flags.DEFINE_float("average_decay", None, "Of the moving average of the weights, used in their place (0: none).")
+flags.DEFINE_enum("augment", None, list(AUGMENTS), "How training images are distorted, anew every epoch.")
+flags.DEFINE_float("augment_strength", None, "How much; 1 is what the augment says.")
 flags.DEFINE_integer("iterations_per_loop", None, "Training steps in one session call (0: chosen).")
 # Session settings.
 flags.DEFINE_boolean("allow_growth", None, "Take GPU memory as it is needed (true).")
@@ -70,9 +75,15 @@ flags.DEFINE_boolean("profile", None, "Write a trace of one session call, for ch
 flags.DEFINE_multi_string("files", [], "predict: an image file, a folder, or -; the same as a word without --files.")
 flags.DEFINE_enum("preprocess", "auto", PREPROCESSES, "predict: how an image is made one of the data set's.")
 flags.DEFINE_string("contact_sheet", None, "predict: also write what the network saw, with its answers, to this PNG.")
+# Sweeps.
+flags.DEFINE_enum("search", None, experiments.SEARCHES, "sweep: how settings are chosen (random with --samples).")
+flags.DEFINE_integer("samples", None, "sweep: the settings that a random search or Optuna tries.")
+flags.DEFINE_integer("jobs", None, "sweep: runs at a time (as many as cores).")
+flags.DEFINE_string("sweep_dir", None, "sweep: where its runs live; default runs/sweeps/<dataset>-<what varies>.")
 # Output.
 flags.DEFINE_boolean("json", False, "evaluate, predict, export: print JSON.")
 flags.DEFINE_string("checkpoint", None, "evaluate, export: a checkpoint's path, its step, or best.")
+flags.DEFINE_string("against", None, "evaluate: the model_dir of another run, compared on the same images.")
 flags.DEFINE_list("formats", list(FORMATS[:-1]), f"export: of {', '.join(FORMATS)}; keras needs the network once.")
 
 
@@ -152,6 +163,12 @@ def override(stored: Experiment) -> Experiment:
     return changed
 
 
+def override_session(stored: Experiment) -> Experiment:
+    """Returns a stored experiment with the flags of the command line that change nothing in what is learned."""
+    given = {name: value for name, value in explicit().items() if name in experiments.MAY_CHANGE}
+    return dataclasses.replace(stored, **given)
+
+
 def explicit() -> Dict[str, Any]:
     """Returns the flags of Experiment that the command line gives a value, by name."""
     names = set(Experiment.__dataclass_fields__) & set(FLAGS)
@@ -179,6 +196,10 @@ def _help() -> str:
         values = getattr(flag.parser, "enum_values", None)
         default = f" Default: {flag.default}." if flag.default not in (None, False) else ""
         lines.append(f"  --{flag.name}: {flag.help}{' One of ' + ', '.join(values) + '.' if values else ''}{default}")
+    lines.append(
+        "  In a sweep: A,B a list, 0-4 all whole numbers of a range; with --samples 0.1..0.5 a range to draw from,"
+    )
+    lines.append("  log:0.0001..0.01 the same in the logarithm.")
     lines.append("  --flagfile: A file with one flag a line.  --verbosity: 0 and above bring TensorFlow's log back.")
     return "\n".join(lines)
 

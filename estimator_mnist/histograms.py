@@ -15,7 +15,7 @@ import input_fns
 from estimator_mnist import checkpoints, losses, networks, run_config
 from estimator_mnist.experiment import Experiment
 
-EXAMPLES = 500  # of the training split, its first: what the gradients are taken on
+EXAMPLES = 200  # of the training split, its first: what the gradients are taken on
 VALUES = 20_000  # counted of an array
 BUCKETS = 40
 
@@ -42,7 +42,9 @@ class Histograms(tf.estimator.CheckpointSaverListener):
         writer = tf.compat.v1.summary.FileWriterCache.get(str(self._model_dir))
         for kind, arrays in (("weights", weights), ("gradients", gradients)):
             for name, array in arrays.items():
-                values = array.ravel()[:: -(-array.size // VALUES)]
+                # In float64, which holds the range of any float32. Ruined weights are told of elsewhere.
+                values = array.ravel()[:: -(-array.size // VALUES)].astype(np.float64)
+                values = values[np.isfinite(values)]
                 summary = histogram.pb(name, values, BUCKETS, display_name=f"{kind}/{name}")
                 summary.value[0].tag = f"{kind}/{name}"  # without the word that TensorBoard adds
                 writer.add_summary(summary, global_step_value)

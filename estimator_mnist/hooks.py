@@ -127,6 +127,16 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
         self._restored = start
         self._stopper = stopper
 
+    def after_create_session(self, session, coord):
+        # As Estimator's own, but graph.pbtxt is without the shape of every output, for to print them takes a fifth of
+        # a second.
+        graph = tf.compat.v1.get_default_graph()
+        tf.io.write_graph(graph.as_graph_def(), self._checkpoint_dir, "graph.pbtxt")
+        self._summary_writer.add_graph(graph)
+        step = int(session.run(self._global_step_tensor))
+        self._save(session, step)
+        self._timer.update_last_triggered_step(step)
+
     def before_run(self, run_context):
         return tf.estimator.SessionRunArgs(model_fn.TRAIN_STEP)
 
@@ -158,7 +168,13 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
 class EvaluationLog(tf.estimator.Exporter):
     """Shows each evaluation of `train_and_evaluate`; as an Exporter, for those are handed the results."""
 
-    def __init__(self, show: Callable[[Dict[str, float]], None]):
+    def __init__(self, split: str, show: Callable[[Dict[str, float]], None]):
+        """
+        Args:
+            split: What is evaluated, "test" or "validation".
+            show: Called with each result.
+        """
+        self._split = split
         self._show = show
 
     @property
@@ -169,7 +185,7 @@ class EvaluationLog(tf.estimator.Exporter):
         # No training loss tells of weights that the last update ruined: this is the first to see them.
         if not math.isfinite(eval_result["loss"]):
             step = int(eval_result["global_step"])
-            raise RunError(NOT_FINITE.format(what="test", loss=eval_result["loss"], step=step))
+            raise RunError(NOT_FINITE.format(what=self._split, loss=eval_result["loss"], step=step))
         self._show(eval_result)
 
 

@@ -22,9 +22,11 @@ LEFT_BY_A_RUN = (
     "model.ckpt-*",
     "events.out.tfevents.*",
     "eval_test",
+    "eval_validation",
     "best",
     "export",
     "plots",
+    "predictions.npz",
     "profile",
     "projector",
     "projector_config.pbtxt",
@@ -68,29 +70,29 @@ def opened_for(experiment: Experiment, model_dir: Path, clean: bool) -> Iterator
 
 
 @contextlib.contextmanager
-def in_use(model_dir: Path) -> Iterator[None]:
-    """A context in which a model_dir is no other process's.
+def in_use(model_dir: Path, flag: str = "--model_dir") -> Iterator[None]:
+    """A context in which a folder, which a flag names, is no other process's.
 
     Raises:
         InputError: It is another's, or cannot be written.
     """
     try:
-        lock = _lock(model_dir)
+        lock = _lock(model_dir, flag)
     except OSError as error:
-        raise InputError(f"--model_dir {model_dir}: cannot be used ({error.strerror or error})") from error
+        raise InputError(f"{flag} {model_dir}: cannot be used ({error.strerror or error})") from error
     with lock:
         yield
 
 
-def stored_experiment(model_dir: Path) -> Experiment:
-    """Returns the experiment of a model_dir.
+def stored_experiment(model_dir: Path, flag: str = "--model_dir") -> Experiment:
+    """Returns the experiment of a model_dir, which a flag names.
 
     Raises:
         InputError: It holds none.
     """
     stored = Experiment.read(model_dir)
     if stored is None:
-        raise InputError(f"--model_dir {model_dir}: holds no experiment; train one first, or name its folder")
+        raise InputError(f"{flag} {model_dir}: holds no experiment; train one first, or name its folder")
     return stored
 
 
@@ -108,7 +110,7 @@ def _check_place(model_dir: Path, clean: bool) -> None:
         raise InputError(f"--model_dir {model_dir}: is not empty and holds no {experiments.FILE_NAME}{hint}")
 
 
-def _lock(model_dir: Path) -> IO[str]:
+def _lock(model_dir: Path, flag: str) -> IO[str]:
     """Returns the open file that holds the lock: it is gone when this process is, however that ends."""
     lock = open(model_dir / LOCK, "a+")  # noqa: SIM115  open for as long as the run lasts
     try:
@@ -118,7 +120,7 @@ def _lock(model_dir: Path) -> IO[str]:
         owner = lock.read().strip()
         lock.close()
         raise InputError(
-            f"--model_dir {model_dir}: is in use by process {owner}; wait for its end, or name another folder"
+            f"{flag} {model_dir}: is in use by process {owner}; wait for its end, or name another folder"
         ) from None
     lock.truncate(0)
     lock.write(f"{os.getpid()}\n")

@@ -4,7 +4,7 @@ from typing import Dict, Optional
 
 import tensorflow as tf
 
-from estimator_mnist import cores, losses, networks
+from estimator_mnist import averaging, cores, losses, networks
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.networks import scaled
 from estimator_mnist.optimizers import Optimizer
@@ -37,13 +37,13 @@ def model_fn(
     experiment = params["experiment"]
     training = mode == tf.estimator.ModeKeys.TRAIN
     network = networks.create(experiment, cores.parts(experiment) if training else 1)
-    network.build(experiment.seed)
     images = features["image"]
     if labels is not None:
         labels = _class_indices(labels)
 
     if training:
         return _train_spec(experiment, network, features, labels)
+    network.build(experiment.seed)
     if mode == tf.estimator.ModeKeys.EVAL:
         logits = tf.concat([network(scaled(shard)) for shard in cores.of_shards(experiment, images)], axis=0)
         return _eval_spec(experiment, logits, labels)
@@ -83,8 +83,8 @@ def _correct(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 def _train_spec(
     experiment: Experiment, network: networks.Network, features: Dict[str, tf.Tensor], labels: tf.Tensor
 ) -> tf.estimator.EstimatorSpec:
-    variables = list(network.variables.values())
-    optimizer = Optimizer(experiment, variables)
+    average = averaging.build(experiment, network)
+    optimizer = Optimizer(experiment, list(network.variables.values()))
     global_step = tf.compat.v1.train.get_or_create_global_step()
     # In the checkpoint, so that a run that was killed still knows the mean losses of its first epochs.
     epoch_loss = tf.compat.v1.get_variable(
@@ -94,7 +94,7 @@ def _train_spec(
     epoch = first_step // experiment.steps_per_epoch  # the block lies within it
     loss_before = tf.gather(epoch_loss, epoch)
     first_images = features.get("first_image")
-    block = train_on_block(experiment, network, optimizer, features["image"], labels, first_step, first_images)
+    block = train_on_block(experiment, network, optimizer, features["image"], labels, first_step, average, first_images)
 
     # Added up one by one, going on from the block before, so that the sum is the same however an epoch is cut.
     loss_of_steps = tf.concat([[loss_before], tf.cast(block.loss_of_step, tf.float64)], axis=0)

@@ -135,8 +135,9 @@ class Network:
         """Returns the shape of each variable, by its name."""
         return {f"{layer.name}/{name}": weight.shape for layer, name, weight in self.weights()}
 
-    def build(self, seed: int) -> None:
-        """Makes the parameters, "layer/weight", each a function of its name and the seed."""
+    def build(self, seed: int, suffix: str = "") -> None:
+        """Makes the parameters, "layer/weight" and a suffix, each a function of its name without that and the seed."""
+        self.variables = {}
         for layer, name, weight in self.weights():
             full_name = f"{layer.name}/{name}"
             key = [seed, zlib.crc32(full_name.encode())]
@@ -150,7 +151,7 @@ class Network:
                 return tf.random.stateless_uniform(weight.shape, numbers, -weight.limit, weight.limit, alg="philox")
 
             self.variables[layer.name, name] = parameters.create(
-                full_name, weight.shape, initial, weight.parts, weight.axis
+                full_name + suffix, weight.shape, initial, weight.parts, weight.axis
             )
 
     def restore(self, session: tf.compat.v1.Session, checkpoint: str) -> None:

@@ -6,18 +6,21 @@ Figures are made without pyplot, which keeps state and takes a fifth of a second
 import io
 import re
 from pathlib import Path
-from typing import Any, ContextManager, Dict, List, Sequence
+from typing import TYPE_CHECKING, Any, ContextManager, Dict, List, Sequence
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
 from estimator_mnist import analysis
 from estimator_mnist.analysis import Classified, Mistake
-from estimator_mnist.events import Scalars
 from estimator_mnist.experiment import replace_file
+from estimator_mnist.statistics import Calibration
+
+if TYPE_CHECKING:
+    from estimator_mnist.events import Scalars  # with TensorFlow, which the picture of a sweep does without
 
 FOLDER = "plots"
 TRAINING, TEST = "#3a7bd5", "#e07a2f"  # readable on white and on near black
@@ -46,20 +49,22 @@ FILTER_PIXELS = 1000  # at most so wide
 def training_curves(
     quantity: str,
     epoch_means: Sequence[float],
-    training: Scalars,
+    training: "Scalars",
     evaluations: Dict[int, Dict[str, float]],
     steps_per_epoch: int,
     unit: str = "share classified right",
+    split: str = "test",
 ) -> Figure:
-    """Draws training and test of one quantity over the epochs.
+    """Draws training and evaluations of one quantity over the epochs.
 
     Args:
         quantity: "loss" or "accuracy".
         epoch_means: Its mean over the training examples of each epoch; may be empty.
         training: The scalars of training.
-        evaluations: {step: {quantity, ...}} on the test split.
+        evaluations: {step: {quantity, ...}}.
         steps_per_epoch: Steps in an epoch.
         unit: Of the quantity.
+        split: What was evaluated, "test" or "validation".
     """
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
@@ -78,9 +83,14 @@ def training_curves(
         axes.plot(middles, epoch_means, "o-", color=TRAINING, markersize=4, label="training, mean of the epoch")
     tests = sorted((step, result[quantity]) for step, result in evaluations.items() if step)
     steps, values = [step / steps_per_epoch for step, _ in tests], [value for _, value in tests]
-    axes.plot(steps, values, "s--", color=TEST, markersize=4, label="test")
+    axes.plot(steps, values, "s--", color=TEST, markersize=4, label=split)
     if quantity == "loss":
         axes.set(title="Loss", ylabel=unit, yscale="log")
+        decades = np.ptp(np.log10(axes.get_ylim()))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades > 1 else range(1, 10)))
+        # 0.05 and not 5 x 10^-2, which takes a parser of formulas.
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
     else:
         axes.set(title="Accuracy", ylabel=unit)
         # What the first steps reach is of no interest, and would press all that follows into a line.
@@ -94,7 +104,7 @@ def training_curves(
     return figure
 
 
-def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> Figure:
+def confusion_matrix(matrix: np.ndarray, names: Sequence[str], split: str = "test") -> Figure:
     """Draws a confusion matrix; the colours are those of the mistakes, which the right ones would outshine."""
     size = 2.2 + 0.45 * len(names)
     figure = Figure(figsize=(size + 0.3, size), layout="constrained")
@@ -109,7 +119,7 @@ def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     axes.set_xticks(positions, names, rotation=45 if long else 0, ha="right" if long else "center")
     axes.set_yticks(positions, names)
     axes.tick_params(length=0)
-    axes.set(title="Test images by label and prediction", xlabel="predicted", ylabel="label")
+    axes.set(title=f"{split.capitalize()} images by label and prediction", xlabel="predicted", ylabel="label")
     return figure
 
 
@@ -131,6 +141,23 @@ def mistakes(classified: Classified, chosen: Sequence[Mistake], names: Sequence[
         row, column = divmod(position, columns)
         text = f"{names[mistake.predicted]} {100 * mistake.probability:.1f}%\nis {names[mistake.label]}"
         axes.text(column * (28 + gap) + 14, row * (28 + gap) + 29, text, ha="center", va="top", fontsize=7)
+    return figure
+
+
+def reliability(calibration: Calibration) -> Figure:
+    """Draws the share that is right in each bin of probability, beside the diagonal of a network that is calibrated."""
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    filled = [part for part in calibration.bins if part.examples]
+    middles, width = [(part.low + part.high) / 2 for part in filled], 1 / len(calibration.bins)
+    axes.bar(middles, [part.accuracy for part in filled], width * 0.92, color=TRAINING, alpha=0.75, label="right")
+    axes.plot([part.confidence for part in filled], [part.accuracy for part in filled], "o", color=TEST, markersize=4)
+    axes.plot([0, 1], [0, 1], "--", color=INK, linewidth=1, alpha=0.6, label="as sure as right")
+    for middle, part in zip(middles, filled):
+        axes.text(middle, part.accuracy + 0.02, f"{part.examples:,}", ha="center", fontsize=6)
+    axes.set(title="Reliability", xlabel="probability of the class predicted", ylabel="share classified right")
+    axes.set(xlim=(0, 1), ylim=(0, 1.08))
+    axes.legend(loc="upper left")
     return figure
 
 
@@ -158,6 +185,7 @@ def png(picture: "Figure | Image.Image") -> bytes:
     buffer = io.BytesIO()
     if isinstance(picture, Figure):
         picture.savefig(buffer, format="png", dpi=120)
+        picture.set_layout_engine("none")  # it has found its places: to find them again takes as long as to draw
     else:
         picture.save(buffer, format="png")
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The last hidden layer for the test split, in TensorBoard's projector: each image where the network sees it."""
+"""The last hidden layer for the evaluated split, in TensorBoard's projector: each image where the network sees it."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ from PIL import Image
 from tensorboard.plugins.projector import projector_config_pb2
 
 from estimator_mnist.analysis import Classified, montage
-from estimator_mnist.events import TEST_RUN
+from estimator_mnist.events import folder_of
 from estimator_mnist.experiment import replace_file
 
 CONFIG = "projector_config.pbtxt"  # where the projector looks for it, in the folder of a run
@@ -23,14 +23,14 @@ def write(classified: Classified, names: Sequence[str], model_dir: Path) -> None
     """Writes what the projector shows: the configuration to model_dir, what it names to a folder there.
 
     Args:
-        classified: The test split.
+        classified: The evaluated split.
         names: Of the classes.
         model_dir: Where TensorBoard looks.
     """
     folder = model_dir / FOLDER
     # In both folders that TensorBoard takes for a run: it opens the projector on any of them, and shows the weights of
     # the checkpoint where it finds nothing else.
-    configs = {model_dir / CONFIG: FOLDER, model_dir / TEST_RUN / CONFIG: f"../{FOLDER}"}
+    configs = {model_dir / CONFIG: FOLDER, model_dir / folder_of(classified.split) / CONFIG: f"../{FOLDER}"}
     for path in configs:
         path.unlink(missing_ok=True)  # written last, when all that it names is there
     shutil.rmtree(folder, ignore_errors=True)
@@ -45,7 +45,7 @@ def write(classified: Classified, names: Sequence[str], model_dir: Path) -> None
     for path, where in configs.items():
         config = projector_config_pb2.ProjectorConfig()
         embedding = config.embeddings.add(
-            tensor_name="last hidden layer, test split",
+            tensor_name=f"last hidden layer, {classified.split} split",
             tensor_path=f"{where}/hidden.bytes",
             tensor_shape=hidden.shape,
             metadata_path=f"{where}/labels.tsv",

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from PIL import Image
 
 import input_fns
-from estimator_mnist import analysis, checkpoints, ending, events, networks, plots
+from estimator_mnist import analysis, checkpoints, ending, events, networks, plots, statistics
 from estimator_mnist.ending import Ending
 from estimator_mnist.experiment import DATA, Experiment, replace_file
 from estimator_mnist.recipes import RECIPES
@@ -31,7 +31,7 @@ def write(experiment: Experiment, results: Dict[str, Any], ended: Ending, model_
     Args:
         experiment: The finished experiment.
         results: The content of its results.json.
-        ended: What was made of its test split.
+        ended: What was made of its evaluated split.
         model_dir: Where it lives; its name is the page's title.
     """
     environment = jinja2.Environment(
@@ -44,12 +44,15 @@ def write(experiment: Experiment, results: Dict[str, Any], ended: Ending, model_
     )
     environment.filters["percent"] = percent
     environment.filters["data_uri"] = _data_uri
+    examples = len(ended.classified.labels)
     wrong = ended.matrix - np.diag(np.diag(ended.matrix))
     page = environment.get_template(FILE_NAME).render(
         name=model_dir.absolute().name,
         experiment=experiment,
         results=results,
         mistakes_made=ended.classified.mistakes,
+        interval=statistics.wilson_interval(examples - ended.classified.mistakes, examples),
+        calibration=ended.calibration,
         # Made by matplotlib from numbers and our own words: the only thing here that is not escaped.
         curves={name: Markup(svg) for name, svg in ended.curves.items()},
         matrix=ended.matrix.tolist(),

@@ -20,10 +20,12 @@ def collect(
 ) -> Dict[str, Any]:
     """Returns the content of results.json.
 
+    Its keys that begin with "test" tell of "evaluated_split", which is "test" or "validation".
+
     Args:
         experiment: The finished experiment.
         parameters: Trainable parameters of its network.
-        evaluations: {step: {"loss", "accuracy"}} on the test split, the steps 0 and `total_steps` among them.
+        evaluations: {step: {"loss", "accuracy"}}, the steps 0 and `total_steps` among them.
         epoch_loss: Sum of the training losses of the examples of each epoch.
         images_per_second: Training throughput.
         seconds: Of the process that finished the run: "to_first_step", "training", "evaluation", "export", "total".
@@ -36,6 +38,7 @@ def collect(
         "source": experiment.source,
         "train_examples": experiment.train_examples,
         "test_examples": experiment.test_examples,
+        "evaluated_split": experiment.evaluated_split,
         "parameters": parameters,
         "batch_size": experiment.batch_size,
         "epochs": experiment.epochs,

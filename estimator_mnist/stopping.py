@@ -1,10 +1,14 @@
 """Signals: SIGTERM, or SIGINT once, ends a run after the step it is in, saved; a second SIGINT ends it at once."""
 
+import contextlib
 import os
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any, Dict, Optional, Type
+
+# Environment variable: a pipe of which only the parent holds the other end. A run that has it ends with its parent.
+PARENT_PIPE = "ESTIMATOR_MNIST_PARENT_PIPE"
 
 
 class Stopped(BaseException):
@@ -41,6 +45,9 @@ class Stopper:
         signal.set_wakeup_fd(self._writer)
         threading.Thread(target=_end_at_second_sigint, args=(reader,), daemon=True).start()
         self._before = {signum: signal.signal(signum, self._answer) for signum in self.SIGNALS}
+        parent = os.environ.pop(PARENT_PIPE, None)  # not for processes that this one starts
+        if parent:
+            threading.Thread(target=_stop_with_parent, args=(int(parent),), daemon=True).start()
         return self
 
     def __exit__(
@@ -64,3 +71,9 @@ def _end_at_second_sigint(reader: int) -> None:
         if asked == 2:
             os._exit(128 + signal.SIGINT)  # no goodbye: so the user wants it
     os.close(reader)
+
+
+def _stop_with_parent(pipe: int) -> None:
+    with contextlib.suppress(OSError):  # no such pipe: nobody to end with
+        if not os.read(pipe, 1):  # the other end is closed: the parent is gone, in whatever way
+            os.kill(os.getpid(), signal.SIGTERM)

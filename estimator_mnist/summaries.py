@@ -17,7 +17,7 @@ from tensorboard.plugins.hparams import summary as hparams
 from tensorboard.plugins.pr_curve import summary as pr_curve
 
 from estimator_mnist.analysis import Classified
-from estimator_mnist.events import TEST_RUN
+from estimator_mnist.events import folder_of
 from estimator_mnist.experiment import DATA, MAY_CHANGE, Experiment
 
 # TensorBoard reads the event files of a folder by their names: this one comes after those of the training.
@@ -31,17 +31,18 @@ def write(
 
     Args:
         experiment: The finished experiment.
-        classified: Its test split.
-        pictures: {name: content of a PNG file}; "filters" is shown with the training, the others with the test.
+        classified: Its evaluated split.
+        pictures: {name: content of a PNG file}; "filters" is shown with the training, the others with the evaluations.
         ended: time.time() of its last step.
         model_dir: Where TensorBoard looks.
     """
-    of_test = {name: content for name, content in pictures.items() if name != "filters"}
-    training = [*_hyperparameters(experiment, ended), custom_scalar.pb(_layout())]
-    training += [_image(name, content) for name, content in pictures.items() if name not in of_test]
-    test = [_image(name, content) for name, content in of_test.items()]
-    test += _pr_curves(classified, experiment.class_names)
-    for summaries, folder in ((training, model_dir), (test, model_dir / TEST_RUN)):
+    split = experiment.evaluated_split
+    of_evaluation = {name: content for name, content in pictures.items() if name != "filters"}
+    training = [*_hyperparameters(experiment, ended), custom_scalar.pb(_layout(split))]
+    training += [_image(name, content) for name, content in pictures.items() if name not in of_evaluation]
+    evaluation = [_image(name, content) for name, content in of_evaluation.items()]
+    evaluation += _pr_curves(classified, experiment.class_names)
+    for summaries, folder in ((training, model_dir), (evaluation, model_dir / folder_of(split))):
         _write_events(summaries, experiment.total_steps, ended, folder)
 
 
@@ -53,11 +54,11 @@ def hyperparameters(experiment: Experiment) -> Dict[str, Any]:
 
 
 def _hyperparameters(experiment: Experiment, ended: float) -> List[tf.compat.v1.Summary]:
-    values = hyperparameters(experiment)
+    values, split = hyperparameters(experiment), experiment.evaluated_split
     infos = [api_pb2.HParamInfo(name=name, type=_hparam_type(value)) for name, value in values.items()]
     metrics = [
-        ("accuracy", TEST_RUN, "test accuracy"),
-        ("loss", TEST_RUN, "test loss"),
+        ("accuracy", folder_of(split), f"{split} accuracy"),
+        ("loss", folder_of(split), f"{split} loss"),
         ("loss", "", "training loss"),
         ("images_per_second", "", "images per second"),
     ]
@@ -78,8 +79,8 @@ def _hparam_type(value: Any) -> int:
     return api_pb2.DATA_TYPE_STRING if isinstance(value, str) else api_pb2.DATA_TYPE_FLOAT64
 
 
-def _layout() -> layout_pb2.Layout:
-    """Charts by what they answer. A chart draws the tags that match its pattern in all runs: training and test."""
+def _layout(split: str) -> layout_pb2.Layout:
+    """Charts by what they answer. A chart draws the tags that match its pattern in all runs, evaluations too."""
 
     def category(title: str, **charts: str) -> layout_pb2.Category:
         lines = {name: layout_pb2.MultilineChartContent(tag=[pattern]) for name, pattern in charts.items()}
@@ -88,8 +89,8 @@ def _layout() -> layout_pb2.Layout:
 
     return layout_pb2.Layout(
         category=[
-            category("training and test", loss="^loss$", accuracy="^accuracy$"),
-            category("test accuracy of each class", accuracy_of_each_class="^accuracy_of_class/"),
+            category(f"training and {split}", loss="^loss$", accuracy="^accuracy$"),
+            category(f"{split} accuracy of each class", accuracy_of_each_class="^accuracy_of_class/"),
             category("training", learning_rate="^learning_rate$", images_per_second="^images_per_second$"),
         ]
     )

@@ -83,13 +83,15 @@ class Progress:
         self._step = step
 
     def evaluated(self, result: Dict[str, float]) -> None:
-        """Shows the result of an evaluation on the test split."""
+        """Shows the result of an evaluation."""
         step = int(result["global_step"])
         epoch = step / self._experiment.steps_per_epoch
         parts = [f"step {step:>{len(str(self._experiment.total_steps))}}, epoch {epoch:.3g}:"]
         if self._scalars:
             parts.append(f"train {_describe(self._scalars)};")
-        parts.append(f"test loss {result['loss']:.4f}, accuracy {percent(result['accuracy'])}")
+        parts.append(
+            f"{self._experiment.evaluated_split} loss {result['loss']:.4f}, accuracy {percent(result['accuracy'])}"
+        )
         say(" ".join(parts))
 
 
@@ -100,10 +102,10 @@ def _describe(scalars: Dict[str, float]) -> str:
     )
 
 
-def show_data(data: Data) -> None:
-    """Prints what is known of a data set."""
+def show_data(data: Data, evaluated_split: str = "test") -> None:
+    """Prints what is known of a data set, of which the training and the evaluated split are used."""
     say(data.description)
-    say(f"{data.train.examples:,} training and {data.test.examples:,} test images, 28x28x1, uint8")
+    say(f"{data.train.examples:,} training and {data.test.examples:,} {evaluated_split} images, 28x28x1, uint8")
     say(f"{len(data.class_names)} classes: {', '.join(data.class_names)}\n")
 
 
@@ -117,13 +119,14 @@ def show_network(rows: Sequence[Any]) -> None:
 def show_results(results: Dict[str, Any]) -> None:
     """Prints the table of a finished run; `results` as in results.json."""
     untrained, final, best = results["untrained"], results["final"], results["best"]
+    split = f"{results.get('evaluated_split', 'test')} split"
     train_loss, seconds = results["train_loss"], results["seconds"]["training"]
     rows: List[Sequence[str]] = [
-        ["test split, untrained", f"{untrained['test_loss']:.4f}", percent(untrained["test_accuracy"])],
+        [f"{split}, untrained", f"{untrained['test_loss']:.4f}", percent(untrained["test_accuracy"])],
         ["training, mean of the first epoch", f"{train_loss[0]:.4f}", ""],
         ["training, mean of the last epoch", f"{train_loss[-1]:.4f}", ""],
-        ["test split, trained", f"{final['test_loss']:.4f}", percent(final["test_accuracy"])],
-        [f"test split, best (step {best['global_step']:,})", "", percent(best["test_accuracy"])],
+        [f"{split}, trained", f"{final['test_loss']:.4f}", percent(final["test_accuracy"])],
+        [f"{split}, best (step {best['global_step']:,})", "", percent(best["test_accuracy"])],
     ]
     say("\n" + table(rows, ["", "loss", "accuracy"]))
     speed = f"{results['images_per_second']:,.0f} images/s"
@@ -131,10 +134,10 @@ def show_results(results: Dict[str, Any]) -> None:
 
 
 def show_predictions(classified: Classified, class_names: Sequence[str]) -> None:
-    """Prints logits and softmax in percent of the first test images, a row an image and kind, a column a class."""
+    """Prints logits and softmax in percent of the first images, a row an image and kind, a column a class."""
     rows: List[List[str]] = []
     for index, label in enumerate(classified.labels[:SHOWN_PREDICTIONS]):
         logits, probabilities = classified.logits[index], classified.probabilities[index]
         rows.append([str(index), class_names[label], "logits", *(f"{value:.1f}" for value in logits)])
         rows.append(["", "", "softmax %", *(f"{100 * value:.2f}" for value in probabilities)])
-    say("\n" + table(rows, ["test image", "label", "", *class_names]))
+    say("\n" + table(rows, [f"{classified.split} image", "label", "", *class_names]))

@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from estimator_mnist import cores, curvature, losses
+from estimator_mnist import averaging, cores, curvature, losses
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.networks import Network, scaled
 from estimator_mnist.optimizers import Optimizer, step_scalars
@@ -32,6 +32,7 @@ def train_on_block(
     images: tf.Tensor,
     labels: tf.Tensor,
     first_step: tf.Tensor,
+    average: Optional[averaging.Average] = None,
     first_images: Optional[tf.Tensor] = None,
 ) -> Block:
     """Makes a step on each batch of a block.
@@ -44,6 +45,7 @@ def train_on_block(
             need be.
         labels: int32 [n].
         first_step: int64 scalar, steps done before the block.
+        average: Of the network's weights, to be kept up.
         first_images: The first images of the training split, which "lecun" estimates its step sizes on.
     """
     if experiment.optimizer == "lecun":
@@ -52,7 +54,10 @@ def train_on_block(
     size, count = experiment.batch_size, tf.shape(labels)[0]
     steps = (count + size - 1) // size
     batches = _batches(images, labels, count, steps, size, summed=experiment.optimizer == "lecun")
-    batches["scalars"] = step_scalars(experiment, first_step + tf.range(tf.cast(steps, tf.int64)))
+    step_numbers = first_step + tf.range(tf.cast(steps, tf.int64))
+    batches["scalars"] = step_scalars(experiment, step_numbers)
+    if average:
+        batches["average_share"] = averaging.shares(experiment, step_numbers)
     noise = network.noise(experiment.seed, first_step, steps, size)
 
     def step_on(batch: tf.Tensor, before: tf.Tensor, logits_of_step: tf.TensorArray, losses_of_step: tf.TensorArray):
@@ -65,6 +70,9 @@ def train_on_block(
             }
         logits, loss, gradients = _gradients(experiment, network, values, rows, noise_rows)
         update = optimizer.apply(gradients, tf.unstack(rows["scalars"]))
+        if average:
+            with tf.control_dependencies([update]):
+                update = average.update(rows["average_share"])
         with tf.control_dependencies([update]):
             after = tf.identity(batch)
         return batch + 1, after, logits_of_step.write(batch, logits), losses_of_step.write(batch, loss)

@@ -35,7 +35,7 @@ def run(
         stopper: Answers signals.
 
     Returns:
-        The content of results.json, and the test split as the trained network classifies it.
+        The content of results.json, and the evaluated split as the trained network classifies it.
 
     Raises:
         InputError: No checkpoint is whole.
@@ -54,23 +54,19 @@ def run(
 
     start = _go_on_from(experiment, model_dir)
     with terminal.Progress(experiment, start) as progress:
-        began = time.perf_counter()
         _evaluate_what_was_missed(estimator, experiment, test_input, start, progress)
-        seconds["evaluation"] = time.perf_counter() - began
         log = TrainingLog(model_dir, experiment.steps_per_epoch, progress.trained)
         with exporters.of_run(experiment, model_dir, start, events.evaluations(model_dir)) as exports:
             if start < experiment.total_steps:
-                began = time.perf_counter()
                 stopper.deferring = True
-                watching = [EvaluationLog(progress.evaluated), *exports]
+                watching = [EvaluationLog(experiment.evaluated_split, progress.evaluated), *exports]
                 _train_and_evaluate(estimator, experiment, data, test_input, start, log, watching, stopper)
                 stopper.deferring = False
                 seconds["training"] = log.total.seconds
-                exporting = sum(exporter.seconds for exporter in exports)
-                seconds["evaluation"] += time.perf_counter() - began - log.total.seconds - exporting
                 seconds["to_first_step"] = (log.first_step_at or started) - started
             if stopper.requested:
                 raise Stopped(stopper.requested, checkpoints.newest_whole(model_dir)[0])
+            seconds["evaluation"] = estimator.evaluation_seconds
             tests = events.evaluations(model_dir)
             seconds["export"] = exporters.finish(exports, estimator, tests[experiment.total_steps])
 
@@ -118,9 +114,9 @@ def _evaluate_what_was_missed(
             continue
         checkpoint = checkpoints.prefix(model_dir, step)
         if checkpoints.damage(checkpoint) is None:
-            result = estimator.evaluate(test_input, name=events.TEST, checkpoint_path=checkpoint)
+            result = estimator.evaluate(test_input, name=experiment.evaluated_split, checkpoint_path=checkpoint)
         elif step == 0:
-            result = estimator.evaluate_initial(test_input, name=events.TEST)
+            result = estimator.evaluate_initial(test_input, name=experiment.evaluated_split)
         else:
             continue  # its checkpoint is gone, and with it what could be evaluated
         progress.evaluated(result)
@@ -149,6 +145,8 @@ def _train_and_evaluate(
             start=start,
             steps_per_block=experiment.steps_per_loop,
             input=experiment.input,
+            augment=experiment.augment,
+            augment_strength=experiment.augment_strength,
             first_examples=CURVATURE_EXAMPLES if experiment.optimizer == "lecun" else 0,
         ),
         max_steps=experiment.total_steps,
@@ -157,8 +155,8 @@ def _train_and_evaluate(
     )
     eval_spec = tf.estimator.EvalSpec(
         input_fn=test_input,
-        steps=None,  # all of the test split
-        name=events.TEST,
+        steps=None,  # all of the split
+        name=experiment.evaluated_split,
         exporters=watching,
         start_delay_secs=0,
         throttle_secs=0,  # after every checkpoint, however soon it comes

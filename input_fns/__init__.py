@@ -8,6 +8,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Sequence
 
 from input_fns.errors import InputError
+from input_fns.fields import AUGMENTS
 from input_fns.sources import SOURCES, Data, Split, find
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # Imported where they are used, for TensorFlow takes two seconds and finding the data does not need it.
 __all__ = [
+    "AUGMENTS",
     "INPUTS",
     "PREPROCESSES",
     "SOURCES",
@@ -39,6 +41,8 @@ def train_input_fn(
     start: int = 0,
     steps_per_block: int = 1,
     input: str = "indexed",
+    augment: str = "none",
+    augment_strength: float = 1.0,
     first_examples: int = 0,
 ) -> "tf.data.Dataset":
     """Returns shuffled training batches, each example once an epoch, the last batch of an epoch smaller if need be.
@@ -52,14 +56,21 @@ def train_input_fn(
         steps_per_block: Up to so many successive batches come as one element, a block, for a caller that cuts it up
             itself. A block never reaches past an epoch or a stop.
         input: One of INPUTS.
+        augment: How the images are distorted, one of AUGMENTS; with "stream" only "none".
+        augment_strength: How much, as a share of what AUGMENTS says.
         first_examples: With each element come the images of so many first examples of the split, or of all that there
             are, as its feature "first_image": uint8 [n, 28, 28, 1], the same every time.
     """
     from input_fns import indexed, minibatch, stream
+    from input_fns.augment import Augment
     from input_fns.blocks import Blocks
 
     blocks = Blocks(split.examples, batch_size, steps_per_block, tuple(stops), start)
-    made = {"stream": stream, "numpy": minibatch, "indexed": indexed}[input].train_batches(split, blocks, seed)
+    distortion = None if augment == "none" else Augment(seed, augment, augment_strength)
+    if input == "stream":
+        made = stream.train_batches(split, blocks, seed)
+    else:
+        made = (minibatch if input == "numpy" else indexed).train_batches(split, blocks, seed, distortion)
     return _with_first_images(made, split, first_examples) if first_examples else made
 
 

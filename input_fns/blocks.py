@@ -30,6 +30,19 @@ class Blocks(NamedTuple):
                 boundaries.append(min(epoch * self.steps_per_epoch + min(end, self.steps_per_epoch), stop))
         return boundaries
 
+    def pieces(self, size: int) -> List[Tuple[int, int, int]]:
+        """Returns `rows`, each cut into pieces of at most `size` rows."""
+        return [
+            (epoch, start, min(start + size, last))
+            for epoch, first, last in self.rows()
+            for start in range(first, last, size)
+        ]
+
+    @property
+    def sizes(self) -> List[int]:
+        """Examples in each block."""
+        return [last - first for _, first, last in self.rows()]
+
     def rows(self) -> List[Tuple[int, int, int]]:
         """Returns (epoch, first row, row after the last) of each block; rows count positions in the shuffled epoch."""
         boundaries, spans = self.boundaries(), []

@@ -88,8 +88,14 @@ def check_split(images_path: Path, labels_path: Path, checksum: int = 0) -> Tupl
     return labels, checksum
 
 
-def read(path: Union[str, Path], kind: str, size: int) -> np.ndarray:
+def read(path: Union[str, Path], kind: str, size: int, skipped: int = 0) -> np.ndarray:
     """Returns the array of a file that has been checked, uint8 [size], read straight into its place: no second copy.
+
+    Args:
+        path: The file, plain or gzipped.
+        kind: "images" or "labels".
+        size: Bytes to read.
+        skipped: Bytes of the array before them.
 
     Raises:
         OSError, EOFError, zlib.error: The file cannot be read, or holds less by now.
@@ -98,7 +104,7 @@ def read(path: Union[str, Path], kind: str, size: int) -> np.ndarray:
     start = -buffer.ctypes.data % ALIGNMENT
     array = buffer[start : start + size]
     with _opened(Path(path)) as file:
-        file.seek(HEADER[kind])
+        file.seek(HEADER[kind] + skipped)
         for first in range(0, size, CHUNK):
             part = array[first : first + CHUNK].data
             if file.readinto(part) != len(part):

@@ -4,12 +4,14 @@ The split is read from its file when training begins, once and into its place, s
 memory one copy of it. Each batch is gathered from it.
 """
 
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 
+from input_fns import augment as distortions
 from input_fns import idx
+from input_fns.augment import Augment
 from input_fns.blocks import Blocks
 from input_fns.sources import Split
 
@@ -18,13 +20,14 @@ from input_fns.sources import Split
 as_written = tf.autograph.experimental.do_not_convert
 
 
-def train_batches(split: Split, blocks: Blocks, seed: int) -> tf.data.Dataset:
+def train_batches(split: Split, blocks: Blocks, seed: int, augment: Optional[Augment] = None) -> tf.data.Dataset:
     """Returns the blocks of a run; see `train_input_fn`.
 
     Row r of epoch e is example RandomIndexShuffle(r, (seed, e)): a pseudorandom permutation, evaluated at one point
     (a Simon cipher with cycle-walking; tensorflow/core/kernels/random_index_shuffle.h).
     """
     low, high = seed & 0x7FFFFFFF, seed >> 31
+    pieces = blocks.pieces(distortions.PIECE) if augment else blocks.rows()
 
     def gather(images: tf.Tensor, labels: tf.Tensor, span: tf.Tensor):
         epoch, first, last = tf.unstack(span)
@@ -33,16 +36,18 @@ def train_batches(split: Split, blocks: Blocks, seed: int) -> tf.data.Dataset:
         chosen = tf.raw_ops.RandomIndexShuffle(
             index=rows, seed=tf.stack([low, high, epoch]), max_index=split.examples - 1, rounds=4
         )
-        return _features(tf.gather(images, chosen), tf.gather(labels, chosen))
+        gathered = _features(tf.gather(images, chosen), tf.gather(labels, chosen))
+        return (*gathered, tf.cast(chosen, tf.int64), tf.cast(epoch, tf.int64)) if augment else gathered
 
-    spans = tf.data.Dataset.from_tensor_slices(np.array(blocks.rows(), np.int32).reshape(-1, 3))
+    spans = tf.data.Dataset.from_tensor_slices(np.array(pieces, np.int32).reshape(-1, 3))
 
     @as_written
     def blocks_of(images: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
         return spans.map(as_written(lambda span: gather(images, labels, span)), num_parallel_calls=1)
 
     # flat_map captures the two arrays once; as arguments of each element they would be handed on with every batch.
-    return _as_is(_whole(split).flat_map(blocks_of).prefetch(2))
+    batches = _whole(split).flat_map(blocks_of)
+    return _as_is((distortions.distort_pieces(batches, blocks.sizes, augment) if augment else batches).prefetch(2))
 
 
 def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
@@ -78,16 +83,18 @@ def _whole(split: Split) -> tf.data.Dataset:
     @as_written
     def read(images: tf.Tensor, labels: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
         shape = [split.examples, *idx.IMAGE_SHAPE, 1]
-        return _array(images, "images", shape), _array(labels, "labels", [split.examples])
+        return _array(images, "images", shape, split.first), _array(labels, "labels", [split.examples], split.first)
 
     return paths.map(read)
 
 
-def _array(path: tf.Tensor, kind: str, shape: List[int]) -> tf.Tensor:
+def _array(path: tf.Tensor, kind: str, shape: List[int], first: int) -> tf.Tensor:
     # TensorFlow's own ops need two or three times the memory: the file as a string, without its header, and decoded.
     # TensorFlow takes over the array that Python fills, as it is.
-    size = int(np.prod(shape, dtype=np.int64))
-    data = tf.numpy_function(lambda path: idx.read(path.decode(), kind, size), [path], tf.uint8, stateful=False)
+    size, skipped = (int(np.prod([count, *shape[1:]], dtype=np.int64)) for count in (shape[0], first))
+    data = tf.numpy_function(
+        lambda path: idx.read(path.decode(), kind, size, skipped), [path], tf.uint8, stateful=False
+    )
     return tf.reshape(data, shape)
 
 

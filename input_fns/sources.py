@@ -2,7 +2,7 @@
 
 import os
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Tuple
 
@@ -26,12 +26,13 @@ class Split:
     Both are None where the split is only ever streamed from TFDS; then `tfds_name` and `data_dir` say from where.
     """
 
-    name: str  # "train" or "test"
+    name: str  # "train" or "test": where it comes from
     examples: int
     images: Optional[Path] = None
     labels: Optional[Path] = None
     tfds_name: Optional[str] = None
     data_dir: Optional[Path] = None
+    first: int = 0  # the place of its first example there: it may be a part
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Data:
 
     source: str  # "tfds", "idx" or "sample"
     train: Split
-    test: Split
+    test: Split  # what a run is evaluated on: with a validation size, the end of the training split
     class_names: Tuple[str, ...]
     description: str
     digest: str  # equal for equal data: tells a run that was started on other data
@@ -53,6 +54,7 @@ def find(
     idx_dir: Optional[str] = None,
     stream: bool = False,
     say: Callable[[str], None] = print,
+    validation_size: int = 0,
 ) -> Data:
     """Finds a data set, checks it, and decodes it if that has not been done before.
 
@@ -64,10 +66,28 @@ def find(
         idx_dir: Folder with the four IDX files.
         stream: The data is to be streamed: a prepared data set need not be decoded.
         say: Called with one line where the user should know what was chosen.
+        validation_size: So many examples at the end of the training split are left out of it, and take the place of
+            the test split.
 
     Raises:
-        InputError: No data, damaged data, or data of other shapes.
+        InputError: No data, damaged data, data of other shapes, or too little of it.
     """
+    data = _find(dataset, source, data_dir, idx_dir, stream, say)
+    return _held_out(data, validation_size) if validation_size else data
+
+
+def _held_out(data: Data, size: int) -> Data:
+    left = data.train.examples - size
+    if size < 0 or left < 1:
+        limit = f"from 0 to {data.train.examples - 1:,}, for there are {data.train.examples:,} training examples"
+        raise InputError(f"--validation_size: {size} is not possible; it must be {limit}")
+    train, validation = replace(data.train, examples=left), replace(data.train, examples=size, first=left)
+    return replace(data, train=train, test=validation)
+
+
+def _find(
+    dataset: str, source: str, data_dir: Optional[str], idx_dir: Optional[str], stream: bool, say: Callable[[str], None]
+) -> Data:
     folder = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     if source == "idx" or (source == "auto" and idx_dir):
         if not idx_dir:

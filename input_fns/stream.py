@@ -28,11 +28,7 @@ def train_batches(split: Split, blocks: Blocks, seed: int) -> tf.data.Dataset:
         .repeat()
     )
     # Cut anew, for the stream starts with an epoch where the run, gone on after a kill, may be amid one.
-    return (
-        batches.rebatch([last - first for _, first, last in blocks.rows()])
-        .take(len(blocks.boundaries()) - 1)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    return batches.rebatch(blocks.sizes).take(len(blocks.boundaries()) - 1).prefetch(tf.data.AUTOTUNE)
 
 
 def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
@@ -49,27 +45,30 @@ def _examples(split: Split, shuffle_seed: Any = None) -> tf.data.Dataset:
 
         return tfds.load(
             split.tfds_name,
-            split=split.name,
+            split=f"{split.name}[{split.first}:{split.first + split.examples}]",
             data_dir=str(split.data_dir),
             download=False,
             as_supervised=True,
             shuffle_files=shuffle_seed is not None,
             read_config=tfds.ReadConfig(shuffle_seed=shuffle_seed),
         )
-    images = _records(split.images, int(np.prod(idx.IMAGE_SHAPE)), idx.IMAGES_HEADER)
-    labels = _records(split.labels, 1, idx.LABELS_HEADER)
+    images = _records(split.images, int(np.prod(idx.IMAGE_SHAPE)), idx.IMAGES_HEADER, split)
+    labels = _records(split.labels, 1, idx.LABELS_HEADER, split)
     return tf.data.Dataset.zip((images, labels)).map(_decode, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _records(path: Any, size: int, header: int) -> tf.data.Dataset:
-    compression = "GZIP" if idx.is_gzipped(path) else ""
-    return tf.data.FixedLengthRecordDataset(str(path), size, header_bytes=header, compression_type=compression)
+def _records(path: Any, size: int, header: int, split: Split) -> tf.data.Dataset:
+    compression, skipped = "GZIP" if idx.is_gzipped(path) else "", header + split.first * size
+    records = tf.data.FixedLengthRecordDataset(str(path), size, header_bytes=skipped, compression_type=compression)
+    return records.take(split.examples)
 
 
+@tf.autograph.experimental.do_not_convert  # plain TensorFlow, as in indexed.py
 def _decode(image: tf.Tensor, label: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
     pixels = tf.reshape(tf.io.decode_raw(image, tf.uint8), [*idx.IMAGE_SHAPE, 1])
     return pixels, tf.reshape(tf.io.decode_raw(label, tf.uint8), [])
 
 
+@tf.autograph.experimental.do_not_convert  # plain TensorFlow, as in indexed.py
 def _features(images: tf.Tensor, labels: tf.Tensor):
     return {"image": images}, tf.cast(labels, tf.int32)

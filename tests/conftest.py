@@ -69,6 +69,20 @@ def _command_line(folder: Path, *words: str, **env: str) -> "subprocess.Complete
     )
 
 
+def launch(folder: Path, *words: str, prepare: "Callable[[], None] | None" = None) -> "subprocess.Popen[str]":
+    """Starts the command line in a folder; `prepare` is called in the process before it begins."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "estimator_mnist", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=prepare,
+    )
+
+
 RUN = ["--source", "sample", "--model", "dense", "--train_steps", "400", "--evals", "4", "--dropout_rate", "0.3"]
 
 

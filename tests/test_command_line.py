@@ -1,6 +1,7 @@
 """What a user does on the command line: whole small runs on real digits, and every kind of bad input."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from estimator_mnist import events
 SMALL = ["--source", "sample", "--model", "dense", "--train_epochs", "2"]
 RESULT_KEYS = {
     *("model dataset source train_examples test_examples parameters batch_size epochs seed global_step".split()),
-    *("tensorflow untrained train_loss final best images_per_second seconds".split()),
+    *("tensorflow untrained train_loss final best images_per_second seconds evaluated_split".split()),
 }
 
 
@@ -48,6 +49,7 @@ def test_the_main_job(cli, tmp_path):
     assert len(found["train_loss"]) == 2 and found["train_loss"][1] < found["train_loss"][0]
     assert found["final"]["test_accuracy"] > 0.85
     assert found["images_per_second"] > 0 and found["seconds"]["to_first_step"] > 0
+    assert found["evaluated_split"] == "test"
 
     train, test = events.scalars(folder), events.scalars(folder / "eval_test")
     assert {"loss", "accuracy", "learning_rate", "images_per_second"} <= set(train)
@@ -93,7 +95,7 @@ def test_every_input_on_every_source(cli, tmp_path, request, input, source):
 
 
 def test_a_run_interrupted_between_evaluations_goes_on_to_the_same_end(cli, tmp_path):
-    flags = [*SMALL, "--evals", "4", "--dropout_rate", "0.3"]
+    flags = [*SMALL, "--evals", "4", "--dropout_rate", "0.3", "--augment", "elastic", "--average_decay", "0.9"]
     assert cli(*flags, "--model_dir", "whole").returncode == 0
     assert cli(*flags, "--model_dir", "cut").returncode == 0
     cut = tmp_path / "cut"
@@ -110,6 +112,28 @@ def test_a_run_interrupted_between_evaluations_goes_on_to_the_same_end(cli, tmp_
     first, second = (json.loads((tmp_path / folder / "results.json").read_text()) for folder in ("whole", "cut"))
     for key in ("untrained", "train_loss", "final", "best"):
         assert first[key] == second[key]
+
+
+def test_a_validation_split_takes_the_place_of_the_test_split(cli, tmp_path):
+    done = cli(*SMALL, "--validation_size", "300", "--model_dir", "run")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    folder = tmp_path / "run"
+    found = json.loads((folder / "results.json").read_text())
+    assert found["evaluated_split"] == "validation" and found["final"]["test_accuracy"] > 0.85
+    assert (found["train_examples"], found["test_examples"], found["global_step"]) == (3700, 300, 116)
+    assert set(events.scalars(folder / "eval_validation")["loss"]) == {0, 58, 116}
+    report = (folder / "report.html").read_text()
+    for text, what in ((done.stdout, "validation split, trained"), (report, "Validation accuracy")):
+        assert what in text and not re.search(r"\btest (image|split|loss|accuracy)|eval_test", text, re.IGNORECASE)
+    assert not (folder / "eval_test").exists()
+
+    evaluated = cli("evaluate", "--model_dir", "run")
+    assert evaluated.returncode == 0 and "validation split" in evaluated.stdout
+    exported = cli("export", "--model_dir", "run", "--formats", "tflite")
+    assert exported.returncode == 0 and "validation accuracy" in exported.stdout, exported.stderr
+    refused = cli(*SMALL, "--model_dir", "run")
+    assert refused.returncode == 2 and "--validation_size is 0, not 300" in refused.stderr
+    assert cli(*SMALL, "--validation_size", "300", "--model_dir", "run", "--clean").returncode == 0
 
 
 def test_clean_starts_over_and_another_experiment_is_refused(cli, tmp_path):
@@ -170,6 +194,10 @@ def test_flagfile_and_booleans_in_both_spellings(cli, tmp_path):
         (["--train_epochs", "3", "--train_steps", "3"], "--train_steps: given beside --train_epochs"),
         (["--evals", "1000000"], "--evals: 1000000 is not possible"),
         (["--seed", "-1"], "--seed: -1 is not possible"),
+        (["--augment", "blur"], "--augment=blur: value should be one of <none|affine|elastic|paper|mirror>"),
+        (["--augment", "paper", "--input", "stream"], "--augment: paper is not possible; it must be none with --input"),
+        (["--validation_size", "-1"], "--validation_size: -1 is not possible"),
+        (["--validation_size", "4000"], "--validation_size: 4000 is not possible; it must be from 0 to 3,999"),
         (["trian"], "trian: no such command"),
         (["train", "more"], "more: not expected here"),
         (["--flagfile", "none"], "none"),

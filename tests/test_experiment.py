@@ -7,7 +7,7 @@ import os
 import pytest
 
 from estimator_mnist import results, run_config
-from estimator_mnist.experiment import FILE_NAME, Experiment
+from estimator_mnist.experiment import FILE_NAME, LATER, Experiment
 from estimator_mnist.recipes import RECIPES
 from input_fns import InputError
 
@@ -36,9 +36,16 @@ from input_fns import InputError
         ("dropout_rate", -0.1),
         ("dropout_rate", float("nan")),
         ("label_smoothing", 1.0),
+        ("average_decay", 1.0),
+        ("average_decay", -0.1),
+        ("augment", "blur"),
+        ("augment_strength", 0.0),
+        ("augment_strength", 3.1),
+        ("augment_strength", float("nan")),
         ("gpu_memory_fraction", 0.0),
         ("gpu_memory_fraction", 1.1),
         ("iterations_per_loop", -1),
+        ("validation_size", -1),
         ("inter_op_threads", -1),
         ("seed", -1),
         ("seed", 2**62),
@@ -67,6 +74,12 @@ def test_a_damaged_file_is_named(tmp_path, text):
     (tmp_path / FILE_NAME).write_text(text)
     with pytest.raises(InputError, match=f"{FILE_NAME}: holds no experiment"):
         Experiment.read(tmp_path)
+
+
+def test_an_older_experiment_is_read_as_what_it_did(tmp_path):
+    values = {name: value for name, value in dataclasses.asdict(Experiment()).items() if name not in LATER}
+    (tmp_path / FILE_NAME).write_text(json.dumps(values))
+    assert Experiment.read(tmp_path) == Experiment()
 
 
 @pytest.mark.parametrize("change", [{"batch_size": "64"}, {"batch_size": True}, {"learning_rate": None}, {"seed": 1.5}])

@@ -17,7 +17,7 @@ import tensorflow as tf
 from conftest import ROOT, RUN
 from PIL import Image
 from test_command_line import assert_equal_to_the_bit, checkpoint
-from test_faults import end, start, wait_for
+from test_faults import end, killed_at, start
 
 import input_fns
 from estimator_mnist import (
@@ -158,10 +158,7 @@ def test_the_warm_up_requests_are_answered_by_every_signature(run):
 
 def test_a_kill_amid_an_export_leaves_no_version_and_the_same_command_makes_it(run, tmp_path):
     killed = tmp_path / "run"
-    process = start(killed, *RUN)
-    wait_for(process, killed, "export/final/temp-*")
-    process.kill()
-    process.communicate()
+    killed_at(killed, "export/final/temp-*", *RUN)
     for version in serving.versions(killed / "export" / "final").values():  # the kill may come after the renaming
         assert global_step(version) == 400
     assert not (killed / "results.json").exists()

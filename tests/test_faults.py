@@ -1,12 +1,10 @@
 """Every fault that a run can meet: what is said, that nothing is lost, and that the same command goes on."""
 
 import json
-import os
 import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Callable, List
@@ -14,7 +12,7 @@ from typing import Callable, List
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
+from conftest import launch
 from test_command_line import assert_equal_to_the_bit, checkpoint
 
 from benchmarks import faults
@@ -47,16 +45,7 @@ def half(whole, tmp_path: Path) -> Path:
 
 
 def start(model_dir: Path, *flags: str, prepare: "Callable[[], None] | None" = None) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "estimator_mnist", *flags, "--model_dir", str(model_dir)],
-        cwd=model_dir.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=prepare,
-    )
+    return launch(model_dir.parent, *flags, "--model_dir", str(model_dir), prepare=prepare)
 
 
 def end(process: "subprocess.Popen[str]") -> "tuple[int, str, str]":
@@ -68,6 +57,14 @@ def wait_for(process: "subprocess.Popen[str]", model_dir: Path, pattern: str) ->
     while not any(model_dir.glob(pattern)):
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
+
+
+def killed_at(model_dir: Path, pattern: str, *flags: str) -> None:
+    """Runs a command, and kills it as soon as its model_dir holds a file of a pattern."""
+    process = start(model_dir, *flags)
+    wait_for(process, model_dir, pattern)
+    process.kill()
+    process.communicate()
 
 
 def goes_on_to_the_same_end(model_dir: Path, whole: Path, flags: List[str] = FLAGS) -> str:
@@ -93,10 +90,7 @@ def test_every_model_goes_on_to_the_same_end_after_a_kill(tmp_path, model):
     flags += ["--dropout_rate", "0.3", "--learning_rate_schedule", "one_cycle", "--iterations_per_loop", "5"]
     unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
     assert start(unbroken, *flags).wait(300) == 0
-    process = start(killed, *flags)
-    wait_for(process, killed, "model.ckpt-12.index")
-    process.kill()
-    process.communicate()
+    killed_at(killed, "model.ckpt-12.index", *flags)
     assert "Going on after step 12 of 36" in goes_on_to_the_same_end(killed, unbroken, flags)
 
 

@@ -1,5 +1,6 @@
 """Every way to batch, on every source: what a batch holds, and in which order examples come."""
 
+import gzip
 import os
 from pathlib import Path
 from typing import Any, List, Tuple
@@ -36,6 +37,14 @@ def train(split: input_fns.Split, **arguments: Any) -> List[Tuple[np.ndarray, np
 
 def joined(batches: List[Tuple[np.ndarray, np.ndarray]]) -> Tuple[np.ndarray, np.ndarray]:
     return np.concatenate([images for images, _ in batches]), np.concatenate([labels for _, labels in batches])
+
+
+def zipped(data: input_fns.Data, folder: Path) -> Path:
+    """Writes the four files of a data set, gzipped, and returns their folder."""
+    for (split, kind), name in idx.FILE_NAMES.items():
+        source = getattr(getattr(data, split), kind)
+        (folder / f"{name}.gz").write_bytes(gzip.compress(source.read_bytes()))
+    return folder
 
 
 def in_bytes(images: np.ndarray) -> List[bytes]:
@@ -119,6 +128,29 @@ def test_evaluation_covers_the_whole_test_split_in_order(mnist, input):
     assert np.array_equal(images[..., 0], stored_images)
 
 
+@pytest.mark.parametrize("input", INPUTS)
+@pytest.mark.parametrize("source", ["sample", "tfds", "gzipped"])
+def test_the_last_training_examples_validate_and_do_not_train(sample, mnist, tmp_path, input, source):
+    whole, size = (mnist, 10_000) if source == "tfds" else (sample, 1000)
+    where = {"source": "sample" if source == "sample" else "tfds"}
+    if source == "gzipped":
+        where = {"source": "idx", "idx_dir": str(zipped(sample, tmp_path))}
+    data = input_fns.find("mnist", **where, stream=input == "stream", validation_size=size)
+    examples = whole.train.examples - size
+    images, labels = idx.read_split(whole.train.images, whole.train.labels)
+
+    steps = -(-examples // 500)
+    trained_images, trained_labels = joined(train(data.train, batch_size=500, stops=[steps], input=input))
+    assert data.train.examples == examples == len(trained_labels)
+    assert in_bytes(trained_images) == sorted(image.tobytes() for image in images[:examples])
+    assert sorted(trained_labels) == sorted(labels[:examples])
+
+    found_images, found_labels = joined(fetch(lambda: input_fns.eval_input_fn(data.test, 384)))
+    assert np.array_equal(found_images[..., 0], images[examples:]) and np.array_equal(found_labels, labels[examples:])
+    (first_images, _), *_ = fetch(lambda: input_fns.predict_input_fn(data.test, 500, 6))
+    assert np.array_equal(first_images[..., 0], images[examples : examples + 6])
+
+
 def test_predictions_take_the_first_examples(sample):
     (images, labels), *rest = fetch(lambda: input_fns.predict_input_fn(sample.test, 500, 6))
     assert not rest and labels.tolist() == [0, 1, 2, 3, 4, 5] and images.shape == (6, 28, 28, 1)
@@ -155,14 +187,9 @@ def test_the_graph_holds_no_data(mnist, input):
 
 
 def test_gzipped_idx_files_give_the_same_batches(sample, tmp_path: Path):
-    import gzip
-
-    for (split, kind), name in idx.FILE_NAMES.items():
-        source = getattr(getattr(sample, split), kind)
-        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(source.read_bytes()))
-    data = input_fns.find("mnist", "idx", idx_dir=str(tmp_path))
+    data = input_fns.find("mnist", "idx", idx_dir=str(zipped(sample, tmp_path)))
     for input in INPUTS:
         plain = joined(train(sample.train, batch_size=64, stops=[63], input=input))
-        zipped = joined(train(data.train, batch_size=64, stops=[63], input=input))
-        assert np.array_equal(plain[0], zipped[0]) and np.array_equal(plain[1], zipped[1]), input
+        unzipped = joined(train(data.train, batch_size=64, stops=[63], input=input))
+        assert np.array_equal(plain[0], unzipped[0]) and np.array_equal(plain[1], unzipped[1]), input
     assert os.path.samefile(data.train.images.parent, tmp_path)

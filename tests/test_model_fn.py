@@ -162,8 +162,9 @@ def test_training_lowers_the_loss(model, optimizer, sample):
     assert losses[-1] < 0.9 * losses[0]
 
 
+@pytest.mark.parametrize("average_decay", [0.0, 0.9])
 @pytest.mark.parametrize("optimizer", ANYWHERE)
-def test_a_block_trains_as_its_batches_do_one_by_one(optimizer):
+def test_a_block_trains_as_its_batches_do_one_by_one(optimizer, average_decay):
     def trained(rows_in_element: int, steps_per_loop: int, calls: int) -> dict:
         """Trains on four batches, 32, 32, 32 and 4, that come in so many session calls."""
         experiment = Experiment(
@@ -174,6 +175,7 @@ def test_a_block_trains_as_its_batches_do_one_by_one(optimizer):
             dropout_rate=0.5,
             learning_rate_schedule="one_cycle",
             iterations_per_loop=steps_per_loop,
+            average_decay=average_decay,
         )
         with tf.Graph().as_default():
             dataset = tf.data.Dataset.from_tensor_slices(({"image": IMAGES}, LABELS)).batch(rows_in_element)

@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 from tensorboard.backend.event_processing import plugin_event_accumulator as accumulator
-from test_faults import end, start, wait_for
+from test_faults import end, killed_at, start
 
 from estimator_mnist import analysis, checkpoints, ending, events, final_pass, flags, plots, report
 from estimator_mnist.experiment import Experiment
@@ -23,7 +23,7 @@ from estimator_mnist.terminal import percent
 
 NAME = "<img src=x onerror=alert(1)>"  # a folder that a page must not take by its word
 FLAGS = ["--source", "sample", "--model", "dense", "--train_epochs", "2", "--evals", "4", "--dropout_rate", "0.3"]
-PICTURES = ["confusion_matrix", "filters", "mistakes", "training_accuracy", "training_loss"]
+PICTURES = ["confusion_matrix", "filters", "mistakes", "reliability", "training_accuracy", "training_loss"]
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +106,7 @@ def test_the_page_tells_the_figures_of_results_json(finished):
 
 def test_the_page_shows_the_confusion_matrix_and_the_mistakes(finished, sample):
     experiment = Experiment.read(finished)
-    classified = final_pass.over_test_split(experiment, sample, checkpoints.prefix(finished, experiment.total_steps))
+    classified = final_pass.over_split(experiment, sample, checkpoints.prefix(finished, experiment.total_steps))
     matrix = analysis.confusion_matrix(classified)
     final = json.loads((finished / "results.json").read_text())["final"]
     assert np.trace(matrix) / matrix.sum() == pytest.approx(final["test_accuracy"])
@@ -237,10 +237,7 @@ def tags_and_steps(model_dir: Path) -> Dict[str, Dict[str, Set[int]]]:
 
 def test_a_killed_run_ends_with_the_same_set_of_summaries(finished, tmp_path):
     killed = tmp_path / "killed"
-    process = start(killed, *FLAGS)
-    wait_for(process, killed, "model.ckpt-63.index")
-    process.kill()
-    process.communicate()
+    killed_at(killed, "model.ckpt-63.index", *FLAGS)
     assert not (killed / "results.json").exists()
     assert end(start(killed, *FLAGS))[0] == 0
     whole = tags_and_steps(finished)
@@ -256,7 +253,7 @@ def test_the_gradients_are_those_of_the_loss(finished, sample):
     import tensorflow as tf
 
     from estimator_mnist import networks
-    from estimator_mnist.histograms import _Gradients
+    from estimator_mnist.histograms import EXAMPLES, _Gradients
 
     experiment = Experiment.read(finished)
     gradients = _Gradients(experiment, sample.train)
@@ -272,7 +269,7 @@ def test_the_gradients_are_those_of_the_loss(finished, sample):
         logits = hidden @ wide["logits/kernel"] + wide["logits/bias"]
         return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]))
 
-    assert len(labels) == 500
+    assert len(labels) == EXAMPLES
     for name, index in (("dense1/bias", (7,)), ("logits/kernel", (3, 4)), ("dense1/kernel", (400, 9))):
         above, below = ({**weights, name: weights[name].astype(np.float64)} for _ in range(2))
         above[name][index] += 1e-4
