@@ -98,6 +98,13 @@ def test_c3_sees_the_maps_of_table_1(computed):
     assert first == kernel.shape[2] == 60
 
 
+def test_each_unit_of_c5_sees_all_of_s4(computed):
+    weights, outputs = computed
+    sums = outputs["s4"].reshape(-1, 400) @ weights["c5", "kernel"].reshape(400, 120) + weights["c5", "bias"]
+    assert outputs["c5"].shape[1:] == (1, 1, 120)
+    assert np.allclose(outputs["c5"][:, 0, 0], squash(sums), atol=1e-5)
+
+
 def test_weights_are_drawn_within_2_4_over_the_inputs(computed):
     weights, _ = computed
     for (layer, _), value in weights.items():
