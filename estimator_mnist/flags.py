@@ -13,7 +13,7 @@ from absl import (
 
 from estimator_mnist import experiment as experiments
 from estimator_mnist.experiment import Experiment
-from estimator_mnist.recipes import RECIPES
+from estimator_mnist.recipes import RECIPES, settings
 from input_fns import AUGMENTS, INPUTS, PREPROCESSES, SOURCES, Data, InputError
 
 FLAGS = flags.FLAGS
@@ -133,7 +133,7 @@ def experiment(data: Data) -> Experiment:
     recipes = RECIPES[FLAGS.recipe]
     if FLAGS.model not in recipes:
         raise InputError(f"--recipe {FLAGS.recipe}: is one for --model {', '.join(recipes)}, not {FLAGS.model}")
-    recipe = recipes[FLAGS.model]
+    recipe = settings(FLAGS.recipe, FLAGS.model, FLAGS.dataset)
     found = {
         "source": data.source,
         "data_digest": data.digest,
