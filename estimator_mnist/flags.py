@@ -44,6 +44,7 @@ flags.DEFINE_string("model_dir", None, "Where the run lives; default runs/<datas
 flags.DEFINE_boolean("clean", False, "Start over: delete what the model_dir holds.")
 # Training. A default of None: the recipe's, else Experiment's.
 flags.DEFINE_enum("downsample", None, experiments.DOWNSAMPLES, "How conv reduces its maps (pool).")
+flags.DEFINE_boolean("batch_norm", None, "Normalise the maps of conv by their batch (false).")
 flags.DEFINE_enum("lenet5_form", None, experiments.LENET5_FORMS, "lenet5 as is common, or as published (today).")
 flags.DEFINE_float("dropout_rate", None, "Share of the units dropped before the logits.")
 flags.DEFINE_integer("train_epochs", None, "Epochs to train.")

@@ -72,10 +72,13 @@ RECIPES: Dict[str, Dict[str, Dict[str, Any]]] = {
 }
 
 # What a recipe does otherwise on a data set: clothes are the same in a mirror, and are not drawn by hand.
-_ON_DATASET: Dict[Tuple[str, str], Dict[str, Any]] = {("best", "fashion_mnist"): {"augment": "mirror"}}
+_MIRROR = {"augment": "mirror"}
+_ON_DATASET: Dict[Tuple[str, str], Dict[str, Dict[str, Any]]] = {
+    ("best", "fashion_mnist"): {"dense": _MIRROR, "conv": {**_MIRROR, "batch_norm": True}, "lenet5": _MIRROR},
+}
 
 
 def settings(recipe: str, model: str, dataset: str) -> Dict[str, Any]:
     """Returns what a recipe sets for a model on a data set, by its TFDS name: fields of Experiment."""
     name, *_version = dataset.split(":")
-    return {**RECIPES[recipe][model], **_ON_DATASET.get((recipe, name), {})}
+    return {**RECIPES[recipe][model], **_ON_DATASET.get((recipe, name), {}).get(model, {})}
