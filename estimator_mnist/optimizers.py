@@ -83,7 +83,8 @@ class Optimizer:
         """Sets the step sizes of "lecun" for the updates that follow; to be called once, before `apply`.
 
         A second derivative counts as the largest that was estimated so far. One that has fallen has done so because
-        units saturate; a step that grows for it overshoots as soon as one does not, and more units saturate.
+        units saturate and examples are classified right; a step that grows for it overshoots at the first unit or
+        example of which that is not so, and more units saturate.
 
         Args:
             new_pass: bool scalar, whether they are to be estimated anew.
