@@ -9,6 +9,7 @@ from estimator_mnist import averaging, batch_norm, cores, networks
 from estimator_mnist.batch_norm import MEAN, VARIANCE, BatchNorm
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.model_fn import model_fn
+from input_fns import InputError
 
 RNG = np.random.default_rng(0)
 FLAGS = ["--source", "sample", "--model", "conv", "--batch_norm", "--batch_size", "48", "--train_steps", "90"]
@@ -84,3 +85,8 @@ def test_a_run_is_the_same_to_the_bit_however_it_is_cut(cli, tmp_path):
     assert_equal_to_the_bit(first, second)
     exported = cli("export", "--model_dir", "a")  # each format has to give the classes that the Estimator gives
     assert exported.returncode == 0, exported.stderr
+
+
+def test_other_models_have_none():
+    with pytest.raises(InputError, match=r"^--batch_norm: True is not possible; it must be false with"):
+        Experiment(model="dense", batch_norm=True)
