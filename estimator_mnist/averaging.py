@@ -30,12 +30,14 @@ class Average:
 
     def update(self, share: tf.Tensor) -> tf.Operation:
         """Moves the averages a share of the way, float32 scalar, to where the weights are by now."""
-        updates = []
-        for average, trained in self._pairs:
-            way = average.read_value() - trained.read_value()
-            # Gradient descent is the one kernel that does this in place.
-            updates.append(tf.raw_ops.ResourceApplyGradientDescent(var=average.handle, alpha=share, delta=way))
-        return tf.group(*updates)
+        return tf.group(*(move(average, trained.read_value(), share) for average, trained in self._pairs))
+
+
+def move(average: tf.Variable, to: tf.Tensor, share: tf.Tensor) -> tf.Operation:
+    """Moves a variable a share of the way to a value. In a loop it needs control dependencies on the step before."""
+    # Gradient descent is the one kernel that does this in place.
+    way = average.read_value() - to
+    return tf.raw_ops.ResourceApplyGradientDescent(var=average.handle, alpha=share, delta=way)
 
 
 def build(experiment: Experiment, network: Network) -> Optional[Average]:
@@ -48,11 +50,11 @@ def build(experiment: Experiment, network: Network) -> Optional[Average]:
     return Average(averages, network)
 
 
-def shares(experiment: Experiment, steps: tf.Tensor) -> tf.Tensor:
-    """Returns the share of the new weights in the average after each step (int64 [n], counted from 0), float32 [n].
+def shares(decay: float, steps: tf.Tensor) -> tf.Tensor:
+    """Returns the share of the newest in an average after each step (int64 [n], counted from 0), float32 [n].
 
     1 - decay, but more in the first steps, as in `tf.train.ExponentialMovingAverage`: the start is forgotten sooner.
     """
     done = tf.cast(steps, tf.float64)
-    least = tf.constant(1.0 - experiment.average_decay, tf.float64)
+    least = tf.constant(1.0 - decay, tf.float64)
     return tf.cast(tf.maximum(least, 9.0 / (10.0 + done)), tf.float32)

@@ -11,12 +11,13 @@ from typing import Dict, List, Tuple
 import numpy as np
 import tensorflow as tf
 
-from estimator_mnist import losses
+from estimator_mnist import lenet5_1998, losses
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.lenet5_1998 import Rbf
 from estimator_mnist.networks import Network, scaled
 
 Key = Tuple[str, str]  # layer and weight
+GROWN = 1.5  # see `grown`
 Values = Dict[Key, List[tf.Tensor]]  # of the network's parameters, each in its parts
 
 
@@ -52,14 +53,15 @@ def diagonal(experiment: Experiment, network: Network, values: Values, images: t
 
 
 def grown(network: Network, values: Values) -> Values:
-    """Returns initial weights as if they had been drawn within 2.4 / sqrt(inputs) and not within 2.4 / inputs.
+    """Returns initial weights as if they had been drawn within GROWN / sqrt(inputs) and not within 2.4 / inputs.
 
-    From the initial weights the second derivatives of the first layers are about 1e-5, so that the step sizes would be
-    500 times those of any later pass: the network saturates within twenty steps and stays so. The paper's own range of
-    the first pass' step sizes, 0.00007 to 0.016, cannot come from such weights either. It fits these.
+    From the initial weights the second derivatives of the first layers are about 1e-5, so that their step sizes would
+    be rate / MU, the largest there are: the network saturates within twenty steps and stays so. The paper's own step
+    sizes of the first pass, 0.00007 to 0.016, cannot come from such weights either (0.0002 to 0.025). Of these they are
+    0.00003 to 0.021.
     """
-    factors = {
-        (layer.name, name): np.sqrt(2.4 / np.array(weight.limit, np.float32))
-        for layer, name, weight in network.weights()
-    }
+    factors = {}
+    for layer, name, weight in network.weights():
+        limit = np.array(weight.limit, np.float32)
+        factors[layer.name, name] = GROWN / np.sqrt(lenet5_1998.LIMIT * limit)
     return {key: [part * factors[key] for part in parts] for key, parts in values.items()}

@@ -33,7 +33,9 @@ MAY_CHANGE = frozenset(
     "log_device_placement inter_op_threads intra_op_threads profile strategy replicas".split()
 )
 # Fields that came after the first model_dirs: where an experiment.json lacks one, its default is what was done.
-LATER = frozenset("validation_size augment augment_strength average_decay lenet5_form loss strategy replicas".split())
+LATER = frozenset(
+    "validation_size augment augment_strength average_decay lenet5_form loss batch_norm strategy replicas".split()
+)
 # Fields that no flag sets: what was found as data.
 DATA = frozenset("data_digest train_examples test_examples class_names".split())
 
@@ -48,6 +50,7 @@ class Experiment:
 
     model: str = "conv"
     downsample: str = "pool"
+    batch_norm: bool = False  # in conv
     lenet5_form: str = "today"
     dropout_rate: float = 0.0  # share of the units that are dropped
     # The data, as it was found.
@@ -111,6 +114,9 @@ class Experiment:
         self._check("augment", numbered, "none with --input stream, where an example has no number to draw by")
         limit = f"above 0 and at most {LARGEST_STRENGTH:g}"
         self._check("augment_strength", 0 < self.augment_strength <= LARGEST_STRENGTH, limit)
+        self._check("batch_norm", not self.batch_norm or self.model == "conv", f"false with --model {self.model}")
+        alone = not self.batch_norm or self.strategy == "none"
+        self._check("batch_norm", alone, f"false with --strategy {self.strategy}: a batch's statistics are not shared")
         self._check_1998()
         self._check("dropout_rate", 0 <= self.dropout_rate < 1, "at least 0 and below 1")
         self._check("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")

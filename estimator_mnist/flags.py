@@ -13,7 +13,7 @@ from absl import (
 
 from estimator_mnist import experiment as experiments
 from estimator_mnist.experiment import Experiment
-from estimator_mnist.recipes import RECIPES
+from estimator_mnist.recipes import RECIPES, settings
 from estimator_mnist.remote import path_of
 from input_fns import AUGMENTS, INPUTS, PREPROCESSES, SOURCES, Data, InputError
 
@@ -46,6 +46,7 @@ flags.DEFINE_string("model_dir", None, "Where the run lives, gs://... too; defau
 flags.DEFINE_boolean("clean", False, "Start over: delete what the model_dir holds.")
 # Training. A default of None: the recipe's, else Experiment's.
 flags.DEFINE_enum("downsample", None, experiments.DOWNSAMPLES, "How conv reduces its maps (pool).")
+flags.DEFINE_boolean("batch_norm", None, "Normalise the maps of conv by their batch (false).")
 flags.DEFINE_enum("lenet5_form", None, experiments.LENET5_FORMS, "lenet5 as is common, or as published (today).")
 flags.DEFINE_float("dropout_rate", None, "Share of the units dropped before the logits.")
 flags.DEFINE_integer("train_epochs", None, "Epochs to train.")
@@ -142,7 +143,7 @@ def experiment(data: Data) -> Experiment:
     recipes = RECIPES[FLAGS.recipe]
     if FLAGS.model not in recipes:
         raise InputError(f"--recipe {FLAGS.recipe}: is one for --model {', '.join(recipes)}, not {FLAGS.model}")
-    recipe = recipes[FLAGS.model]
+    recipe = settings(FLAGS.recipe, FLAGS.model, FLAGS.dataset)
     found = {
         "source": data.source,
         "data_digest": data.digest,

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from estimator_mnist import networks, runtimes, serving, terminal
+from estimator_mnist.batch_norm import EPSILON, BatchNorm
 from estimator_mnist.errors import RunError
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.layers import Activation, Conv2D, Dense, Dropout, Flatten, Layer, Pad2D, Pool2D, scaled_tanh
@@ -100,12 +101,15 @@ def _keras_layers(layer: Layer) -> List[Tuple[str, Dict[str, Any]]]:
         return [("Dense", {"name": layer.name, "units": layer.units}), *_keras_activation(layer, layer.activation)]
     if isinstance(layer, Conv2D):
         settings = {"filters": layer.filters, "kernel_size": layer.size, "strides": layer.strides}
-        conv = {"name": layer.name, **settings, "padding": layer.padding.lower()}
+        conv = {"name": layer.name, **settings, "padding": layer.padding.lower(), "use_bias": layer.bias}
         return [("Conv2D", conv), *_keras_activation(layer, layer.activation)]
     if isinstance(layer, Pool2D):
         return [("MaxPooling2D" if layer.kind == "max" else "AveragePooling2D", {"name": layer.name, "pool_size": 2})]
     if isinstance(layer, Pad2D):
         return [("ZeroPadding2D", {"name": layer.name, "padding": layer.margin})]
+    if isinstance(layer, BatchNorm):
+        norm = {"name": layer.name, "epsilon": EPSILON}
+        return [("BatchNormalization", norm), *_keras_activation(layer, layer.activation)]
     if isinstance(layer, Dropout):
         return [("Dropout", {"name": layer.name, "rate": layer.rate})]
     if not isinstance(layer, Flatten):

@@ -69,13 +69,14 @@ class _Gradients:
             self._labels = tf.compat.v1.placeholder(tf.int32, [None])
             logits = network(networks.scaled(self._images), values=values)
             loss = tf.reduce_mean(losses.of_examples(experiment, self._labels, logits))
-            weights = list(self.weights.values())
-            self._gradients = dict(zip(self.weights, tf.gradients(loss, weights)))
+            trained = ["/".join(key) for key in network.trained()]
+            inputs = [self.weights[name] for name in trained]
+            self._gradients = dict(zip(trained, tf.gradients(loss, inputs)))
         self._session = tf.compat.v1.Session(graph=graph, config=run_config.session_config(experiment))
         self._examples: List[Any] = []
 
     def __call__(self, weights: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
-        """Returns the gradient to each weight, by its name, without dropout."""
+        """Returns the gradient to each trained weight, by its name, without dropout."""
         if not self._examples:
             features, labels = self._session.run(self._next)
             self._examples = [features["image"], labels]

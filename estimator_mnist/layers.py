@@ -24,12 +24,14 @@ class Noise(NamedTuple):
 
 
 class Weight(NamedTuple):
-    """A trainable array before it is made: drawn uniformly from [-limit, limit]; a limit of 0 gives zeros."""
+    """An array before it is made: drawn uniformly from [-limit, limit], or, with a limit of 0, all `start`."""
 
     shape: Shape
     limit: Union[float, Tuple[float, ...]]  # or one for each index of the last axis
     parts: int = 1
     axis: int = 0  # along which the parts divide it
+    start: float = 0.0
+    trained: bool = True  # by gradients; else by moving averages
 
 
 def scaled_tanh(x: tf.Tensor) -> tf.Tensor:
@@ -120,14 +122,13 @@ class Conv2D(Layer):
     activation: Activation = None
     strides: int = 1
     padding: str = "VALID"
+    bias: bool = True
 
     def weights(self, shape: Shape) -> Dict[str, Weight]:
         area = self.size * self.size
         limit = _glorot(area * shape[-1], area * self.filters)
-        return {
-            "kernel": Weight((self.size, self.size, shape[-1], self.filters), limit),
-            "bias": Weight((self.filters,), 0.0),
-        }
+        kernel = {"kernel": Weight((self.size, self.size, shape[-1], self.filters), limit)}
+        return {**kernel, "bias": Weight((self.filters,), 0.0)} if self.bias else kernel
 
     def output_shape(self, shape: Shape) -> Shape:
         margin = 0 if self.padding == "SAME" else self.size - 1
@@ -136,7 +137,7 @@ class Conv2D(Layer):
 
     def linear(self, x, weights):
         y = tf.nn.conv2d(x, weights["kernel"], strides=self.strides, padding=self.padding)
-        return tf.nn.bias_add(y, weights["bias"])
+        return tf.nn.bias_add(y, weights["bias"]) if self.bias else y
 
     def activate(self, x):
         return self.activation(x) if self.activation else x

@@ -89,7 +89,7 @@ def _train_spec(
     experiment: Experiment, network: networks.Network, features: Dict[str, tf.Tensor], labels: tf.Tensor
 ) -> tf.estimator.EstimatorSpec:
     average = averaging.build(experiment, network)
-    optimizer = Optimizer(experiment, list(network.variables.values()))
+    optimizer = Optimizer(experiment, [network.variables[key] for key in network.trained()])
     global_step = tf.compat.v1.train.get_or_create_global_step()
     # In the checkpoint, so that a run that was killed still knows the mean losses of its first epochs.
     epoch_loss = tf.compat.v1.get_variable(

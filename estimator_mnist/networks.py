@@ -6,6 +6,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 import tensorflow as tf
 
 from estimator_mnist import lenet5_1998, parameters
+from estimator_mnist.batch_norm import BatchNorm, Statistics
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.layers import (
     Conv2D,
@@ -50,13 +51,18 @@ def _dense(experiment: Experiment, parts: int) -> List[Layer]:
 
 
 def _conv(experiment: Experiment) -> List[Layer]:
-    stride = experiment.downsample == "stride"
-    strides, pool1, pool2 = (2, [], []) if stride else (1, [Pool2D("pool1")], [Pool2D("pool2")])
+    none: List[List[Layer]] = [[], []]
+    strides, pools = (2, none) if experiment.downsample == "stride" else (1, [[Pool2D("pool1")], [Pool2D("pool2")]])
+    activation, norms = tf.nn.relu, none
+    if experiment.batch_norm:  # behind the pooling, which leaves a quarter of the values to do it on
+        activation, norms = None, [[BatchNorm("norm1", tf.nn.relu)], [BatchNorm("norm2", tf.nn.relu)]]
     return [
-        Conv2D("conv1", 64, 5, tf.nn.relu, strides=strides),
-        *pool1,
-        Conv2D("conv2", 96, 3, tf.nn.relu, strides=strides),
-        *pool2,
+        Conv2D("conv1", 64, 5, activation, strides=strides, bias=not experiment.batch_norm),
+        *pools[0],
+        *norms[0],
+        Conv2D("conv2", 96, 3, activation, strides=strides, bias=not experiment.batch_norm),
+        *pools[1],
+        *norms[1],
         Flatten("flatten"),
         Dense("dense1", 128, tf.nn.relu),
         Dropout("dropout", experiment.dropout_rate),
@@ -122,7 +128,8 @@ class Network:
             weights = layer.weights(shape)
             shape = layer.output_shape(shape)
             if not (isinstance(layer, Dropout) and not layer.rate):
-                parameters = sum(tf.TensorShape(weight.shape).num_elements() for weight in weights.values())
+                trained = [weight.shape for weight in weights.values() if weight.trained]
+                parameters = sum(tf.TensorShape(shape).num_elements() for shape in trained)
                 rows.append(Row(layer.name, shape, parameters))
         return rows
 
@@ -144,7 +151,7 @@ class Network:
 
             def initial(weight: Weight = weight, key: List[int] = key) -> tf.Tensor:
                 if not weight.limit:
-                    return tf.zeros(weight.shape)
+                    return tf.fill(weight.shape, weight.start)
                 numbers = tf.constant(key, tf.int64)
                 if isinstance(weight.limit, tuple):
                     return weight.limit * tf.random.stateless_uniform(weight.shape, numbers, -1.0, 1.0, alg="philox")
@@ -153,6 +160,10 @@ class Network:
             self.variables[layer.name, name] = parameters.create(
                 full_name + suffix, weight.shape, initial, weight.parts, weight.axis
             )
+
+    def trained(self) -> List[Tuple[str, str]]:
+        """Returns the keys of those variables that gradients train."""
+        return [(layer.name, name) for layer, name, weight in self.weights() if weight.trained]
 
     def restore(self, session: tf.compat.v1.Session, checkpoint: str) -> None:
         """Gives the parameters, which `build` has made, the values of a checkpoint, named by its path prefix."""
@@ -181,9 +192,10 @@ class Network:
         images: tf.Tensor,
         noise: Optional[Dict[str, tf.Tensor]] = None,
         values: Optional[Dict[Tuple[str, str], Parts]] = None,
+        statistics: Optional[Statistics] = None,
     ) -> tf.Tensor:
         """Computes logits, float32 [batch, classes]; arguments as of `outputs`."""
-        (logits,) = self.outputs(images, noise, values)[-1]
+        (logits,) = self.outputs(images, noise, values, statistics)[-1]
         return logits
 
     def outputs(
@@ -191,6 +203,7 @@ class Network:
         images: tf.Tensor,
         noise: Optional[Dict[str, tf.Tensor]] = None,
         values: Optional[Dict[Tuple[str, str], Parts]] = None,
+        statistics: Optional[Statistics] = None,
     ) -> List[Parts]:
         """Computes all layers.
 
@@ -199,6 +212,8 @@ class Network:
             noise: What each dropout layer multiplies this batch with, by its name, when training; None switches
                 dropout off.
             values: The parts of each parameter, where the caller has read them already.
+            statistics: Takes up those of the batch that normalisations go by when training; None lets them go by
+                their moving ones.
 
         Returns:
             The output of each layer in its parts, float32 [batch, ...]; the last are the logits, in one part.
@@ -208,6 +223,11 @@ class Network:
         for layer in self.layers:
             weights = {name: value for (owner, name), value in values.items() if owner == layer.name}
             with tf.name_scope(layer.name):
-                x = layer(x, weights, (noise or {}).get(layer.name))
+                if isinstance(layer, BatchNorm) and statistics is not None:
+                    y, of_batch = layer.train(x[0], {name: value for name, (value,) in weights.items()})
+                    x = [y]
+                    statistics.update(of_batch)
+                else:
+                    x = layer(x, weights, (noise or {}).get(layer.name))
             outputs.append(x)
         return outputs

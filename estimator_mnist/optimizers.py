@@ -57,8 +57,8 @@ class Optimizer:
     """Applies gradients to variables. Its slots are made with it, outside any loop.
 
     "lecun" is the stochastic diagonal Levenberg-Marquardt method of LeCun et al. 1998, appendix C: the step of a weight
-    is rate / (MU + second derivative), which `begin` has estimated at the beginning of each pass. Its rate is that of
-    one example, as in the paper: its gradients are sums over a batch, those of the others means.
+    is rate / (MU + second derivative), which `begin` estimates before each pass. Its rate is that of one example, as in
+    the paper: its gradients are sums over a batch, those of the others means.
     """
 
     def __init__(self, experiment: Experiment, parameters: Sequence[Parameter]):
@@ -82,12 +82,17 @@ class Optimizer:
     def begin(self, new_pass: tf.Tensor, estimate: Callable[[], List[tf.Tensor]]) -> None:
         """Sets the step sizes of "lecun" for the updates that follow; to be called once, before `apply`.
 
+        A second derivative counts as the largest that was estimated so far. One that has fallen has done so because
+        units saturate and examples are classified right; a step that grows for it overshoots at the first unit or
+        example of which that is not so, and more units saturate.
+
         Args:
             new_pass: bool scalar, whether they are to be estimated anew.
             estimate: Returns the second derivative of the loss to each of `variables`.
         """
         slots = [slot for (slot,) in self.slots]
-        curvatures = tf.cond(new_pass, estimate, lambda: [slot.read_value() for slot in slots])
+        kept = [slot.read_value() for slot in slots]
+        curvatures = tf.cond(new_pass, lambda: list(map(tf.maximum, kept, estimate())), lambda: kept)
         with tf.control_dependencies([slot.assign(value) for slot, value in zip(slots, curvatures)]):
             self._gains = [1.0 / (MU + value) for value in curvatures]
 

@@ -15,7 +15,7 @@ import input_fns
 from estimator_mnist import analysis, checkpoints, ending, events, networks, plots, statistics
 from estimator_mnist.ending import Ending
 from estimator_mnist.experiment import DATA, Experiment, replace_file
-from estimator_mnist.recipes import RECIPES
+from estimator_mnist.recipes import settings
 from estimator_mnist.terminal import percent
 from input_fns import InputError
 
@@ -94,7 +94,7 @@ def command(experiment: Experiment) -> str:
     usual = {"dataset": "mnist", "source": "tfds", "recipe": "default", "input": "indexed"}
     words += [f"--{name}={getattr(experiment, name)}" for name in usual if getattr(experiment, name) != usual[name]]
     defaults = {field.name: field.default for field in dataclasses.fields(Experiment)}
-    defaults.update(RECIPES[experiment.recipe][experiment.model])
+    defaults.update(settings(experiment.recipe, experiment.model, experiment.dataset))
     for name, value in dataclasses.asdict(experiment).items():
         if name not in NOT_SET_BY_NAME and value != defaults[name]:
             words.append(f"--{name}={_text(value)}")

@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from estimator_mnist import averaging, cores, curvature, distribution, losses
+from estimator_mnist import averaging, batch_norm, cores, curvature, distribution, losses
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.layers import Noise
 from estimator_mnist.networks import Network, scaled
@@ -61,13 +61,15 @@ def train_on_block(
     size = replica.size(whole)
     examples = count if examples is None else examples
     steps = (examples + whole - 1) // whole
-    batches = _batches(images, labels, count, examples, steps, size, whole, summed=experiment.optimizer == "lecun")
+    batches = _batches(experiment, images, labels, examples, steps, size)
     consecutive = step_numbers is None
     if step_numbers is None:
         step_numbers = first_step + tf.range(tf.cast(steps, tf.int64))
     batches["scalars"] = step_scalars(experiment, step_numbers)
     if average:
-        batches["average_share"] = averaging.shares(experiment, step_numbers)
+        batches["average_share"] = averaging.shares(experiment.average_decay, step_numbers)
+    if experiment.batch_norm:
+        batches["statistics_share"] = averaging.shares(batch_norm.DECAY, step_numbers)
     if consecutive:
         noise = network.noise(experiment.seed, first_step, steps, whole)
     else:
@@ -83,9 +85,12 @@ def train_on_block(
             values = {
                 key: [part.read_value() for part in parameter.parts] for key, parameter in network.variables.items()
             }
-        logits, loss, gradients = _gradients(experiment, network, values, rows, noise_rows)
+        logits, loss, gradients, statistics = _gradients(experiment, network, values, rows, noise_rows)
         gradients = distribution.summed(gradients)
         update = optimizer.apply(gradients, tf.unstack(rows["scalars"]))
+        for key, value in statistics.items():
+            with tf.control_dependencies([update]):
+                update = averaging.move(network.variables[key].parts[0], value, rows["statistics_share"])
         if average:
             with tf.control_dependencies([update]):
                 update = average.update(rows["average_share"])
@@ -165,26 +170,26 @@ def _light_control_flow() -> Iterator[None]:
 
 
 def _batches(
-    images: tf.Tensor,
-    labels: tf.Tensor,
-    count: tf.Tensor,
-    examples: tf.Tensor,
-    steps: tf.Tensor,
-    size: int,
-    whole: int,
-    summed: bool,
+    experiment: Experiment, images: tf.Tensor, labels: tf.Tensor, examples: tf.Tensor, steps: tf.Tensor, size: int
 ) -> Dict[str, tf.Tensor]:
     """Returns a block by its batches: "images", "labels", and "weights", each row's in the mean of its batch, or sum.
 
-    Its `count` rows, `size` a batch, are this replica's part of `examples`, `whole` a batch. The last batch is filled
-    up, so that all have one static shape; the rows that fill it up weigh nothing.
+    The rows, `size` a batch, are this replica's part of the block's `examples`. The last batch is filled up, so that
+    all have one static shape: with zeros or, as normalisations take them into their statistics, its own rows again.
+    They weigh nothing.
     """
+    whole, summed, count = experiment.batch_size, experiment.optimizer == "lecun", tf.shape(labels)[0]
     missing = steps * size - count
 
+    def fill_up(values: tf.Tensor) -> tf.Tensor:
+        if not experiment.batch_norm:
+            return tf.pad(values, [[0, missing]] + [[0, 0]] * (values.shape.rank - 1))
+        start = count // size * size  # of the smaller batch
+        return tf.concat([values, tf.gather(values, start + tf.range(missing) % (count - start))], axis=0)
+
     def by_batch(values: tf.Tensor) -> tf.Tensor:
-        # tf.pad copies the block: only where something is missing.
-        margins = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)
-        filled = tf.cond(missing > 0, lambda: tf.pad(values, margins), lambda: values)
+        # It copies the block: only where something is missing.
+        filled = tf.cond(missing > 0, lambda: fill_up(values), lambda: values)
         return tf.reshape(filled, [steps, size, *values.shape[1:]])
 
     positions = tf.range(steps * size)
@@ -203,24 +208,27 @@ def _gradients(
     values: Dict[Any, List[tf.Tensor]],
     rows: Dict[str, tf.Tensor],
     noise: Dict[str, tf.Tensor],
-) -> Tuple[tf.Tensor, tf.Tensor, List[tf.Tensor]]:
-    """Returns the logits, the losses, and the gradients of the batch's mean loss.
+) -> Tuple[tf.Tensor, tf.Tensor, List[tf.Tensor], batch_norm.Statistics]:
+    """Returns the logits, the losses, the gradients of the batch's mean loss, and what normalisations found.
 
     The batch is cut into shards, a chain of ops each, that the cores work on side by side: that keeps them busier than
     many threads in each op do, and a shard's maps stay in a core's own cache.
     """
-    variables = [part for parts in values.values() for part in parts]
+    variables = [part for key in network.trained() for part in values[key]]
     cuts = cores.shard_sizes(experiment, rows["images"].shape[0])
     names = ("images", "labels", "weights")
     shards = zip(*(tf.split(rows[name], cuts) for name in names))
     noise_shards = {name: tf.split(value, cuts) for name, value in noise.items()}
     logits, loss_shards, gradients = [], [], []
+    found: List[batch_norm.Statistics] = []
     for number, (images, labels, weights) in enumerate(shards):
         noise_shard = {name: value[number] for name, value in noise_shards.items()}
-        logits.append(network(scaled(images), noise_shard, values))
+        found.append({})
+        logits.append(network(scaled(images), noise_shard, values, found[-1]))
         loss, gradient = losses.with_gradient(experiment, labels, logits[-1])
         loss_shards.append(loss)
         gradients.append(tf.gradients(logits[-1], variables, gradient * weights))
     if len(cuts) == 1:
-        return logits[0], loss_shards[0], gradients[0]
-    return tf.concat(logits, 0), tf.concat(loss_shards, 0), [tf.add_n(list(parts)) for parts in zip(*gradients)]
+        return logits[0], loss_shards[0], gradients[0], found[0]
+    summed = [tf.add_n(list(parts)) for parts in zip(*gradients)]
+    return tf.concat(logits, 0), tf.concat(loss_shards, 0), summed, batch_norm.mean_of(found)

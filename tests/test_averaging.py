@@ -52,8 +52,7 @@ def test_it_follows_the_weights_and_changes_nothing_in_their_training(model, tmp
 
 
 def test_shares_come_down_to_what_the_decay_leaves():
-    experiment = Experiment(average_decay=0.99)
-    shares = averaging.shares(experiment, tf.constant([0, 10, 890, 891, 10**6], tf.int64)).numpy()
+    shares = averaging.shares(0.99, tf.constant([0, 10, 890, 891, 10**6], tf.int64)).numpy()
     assert shares == pytest.approx([0.9, 0.45, 0.01, 0.01, 0.01], abs=1e-6)
 
 

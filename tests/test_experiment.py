@@ -8,7 +8,7 @@ import pytest
 
 from estimator_mnist import results, run_config
 from estimator_mnist.experiment import FILE_NAME, LATER, Experiment
-from estimator_mnist.recipes import RECIPES
+from estimator_mnist.recipes import RECIPES, settings
 from input_fns import InputError
 
 
@@ -111,8 +111,9 @@ def test_the_evaluations_asked_for_are_made_the_last_one_at_the_end(evals, steps
 
 def test_recipes_are_experiments():
     for recipe, models in RECIPES.items():
-        for model, values in models.items():
-            Experiment(model=model, recipe=recipe, **values)
+        for model in models:
+            for dataset in ("mnist", "fashion_mnist"):
+                Experiment(model=model, recipe=recipe, dataset=dataset, **settings(recipe, model, dataset))
     assert RECIPES["notebook"]["dense"] == {
         "optimizer": "adam",
         "learning_rate": 0.001,
@@ -121,6 +122,15 @@ def test_recipes_are_experiments():
         "dropout_rate": 0.2,
     }
     assert RECIPES["default"]["conv"]["train_epochs"] <= 4
+
+
+def test_the_best_recipes_mirror_clothes_and_distort_what_is_drawn():
+    for model in RECIPES["best"]:
+        kinds = [settings("best", model, name)["augment"] for name in ("mnist", "kmnist", "mnist:3.0.1")]
+        assert kinds == ["elastic"] * 3
+        assert settings("best", model, "fashion_mnist") == settings("best", model, "fashion_mnist:3.0.1")
+        assert settings("best", model, "fashion_mnist")["augment"] == "mirror"
+    assert settings("default", "conv", "fashion_mnist") == settings("default", "conv", "mnist")
 
 
 def test_run_config_holds_the_session_settings_asked_for(tmp_path):

@@ -98,6 +98,13 @@ def test_c3_sees_the_maps_of_table_1(computed):
     assert first == kernel.shape[2] == 60
 
 
+def test_each_unit_of_c5_sees_all_of_s4(computed):
+    weights, outputs = computed
+    sums = outputs["s4"].reshape(-1, 400) @ weights["c5", "kernel"].reshape(400, 120) + weights["c5", "bias"]
+    assert outputs["c5"].shape[1:] == (1, 1, 120)
+    assert np.allclose(outputs["c5"][:, 0, 0], squash(sums), atol=1e-5)
+
+
 def test_weights_are_drawn_within_2_4_over_the_inputs(computed):
     weights, _ = computed
     for (layer, _), value in weights.items():
@@ -276,10 +283,11 @@ def test_lecun_steps_by_the_rate_over_mu_plus_the_second_derivative(digits):
         name = "/".join(key)
         step = 0.0005 / (0.02 + of_first[key]) * gradient
         assert np.allclose(before[name] - after[name], step, rtol=2e-3, atol=1e-7), name
-        # Estimated at the first step of each pass, and kept until the next.
+        # Estimated at the first step of each pass, kept until the next, and never smaller than before.
+        largest = np.maximum(of_first[key], of_second[key])
         assert np.allclose(later[f"{name}/lecun/curvature"], of_first[key], rtol=1e-4)
-        assert np.allclose(next_pass[f"{name}/lecun/curvature"], of_second[key], rtol=1e-4)
-        assert not np.allclose(of_first[key], of_second[key], rtol=0.1)
+        assert np.allclose(next_pass[f"{name}/lecun/curvature"], largest, rtol=1e-4)
+    assert any((of_second[key] > of_first[key]).any() for key in gradients)
 
 
 def weight_keys(network):
@@ -296,15 +304,16 @@ def test_lecun_learns_the_same_however_its_steps_are_cut_into_session_calls(digi
         assert np.array_equal(value, in_blocks[name]), name
 
 
-def test_grown_weights_are_within_2_4_over_the_root_of_the_inputs(computed):
+def test_grown_weights_are_of_a_size_that_falls_with_the_root_of_the_inputs(computed):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         network = networks.create(experiment())
         values = {key: [tf.constant(value)] for key, value in computed[0].items()}
         grown = session.run({key: part for key, (part,) in curvature.grown(network, values).items()})
     for layer, inputs in FAN_IN.items():
-        assert np.allclose(grown[layer, "bias"], computed[0][layer, "bias"] * np.sqrt(inputs), rtol=1e-5)
+        factor = curvature.GROWN / 2.4 * np.sqrt(inputs)
+        assert np.allclose(grown[layer, "bias"], computed[0][layer, "bias"] * factor, rtol=1e-5)
     of_first = grown["c3", "kernel"][..., :3] / computed[0]["c3", "kernel"][..., :3]
-    assert np.allclose(of_first, np.sqrt(75), rtol=1e-5)
+    assert np.allclose(of_first, curvature.GROWN / 2.4 * np.sqrt(75), rtol=1e-5)
 
 
 RUN = ["--source", "sample", "--model", "lenet5", "--recipe", "paper"]

@@ -138,6 +138,8 @@ def test_what_others_named_is_escaped(finished, sample, tmp_path):
     [
         ["--model", "conv", "--downsample", "stride", "--train_steps", "7", "--evals", "3", "--seed", "5"],
         ["--model", "dense", "--recipe", "notebook", "--optimizer", "momentum", "--learning_rate", "0.05"],
+        ["--model", "dense", "--recipe", "best", "--dataset", "fashion_mnist"],
+        ["--model", "dense", "--recipe", "best", "--dataset", "fashion_mnist", "--augment", "elastic"],
         [
             "--model",
             "lenet5",
