@@ -2,15 +2,18 @@
 
     bash run.sh benchmark scale [--quick] [--rounds N] [--gigabits G] [--microseconds L] [--out DIR]
 
-Measured, in turn, each process bound to a core of its own: one process alone at several batch sizes; two processes
-that share a batch; and two that add up vectors of several sizes, by the all-reduce of the training. The model:
+Measured, in turn, each process bound to a core of its own: one process alone at several batch sizes; two at the same
+time that have nothing to do with each other; two that share a batch; and two that add up vectors of several sizes, by
+the all-reduce of the training. The model:
 
     step(W, B) = fixed + B / W * seconds an example + allreduce(W)
     allreduce(W) = 2 (W - 1) * latency + 2 (W - 1) / W * bytes / bandwidth
 
 The first line is fitted to the process alone, the second (a ring: each sends 2 (W - 1) messages of 1 / W of the
 gradients; Patarasuk and Yuan 2009) to the vectors. Together they foretell the two processes that share a batch, which
-is checked, and 8, 64 and 512, over this machine's loopback and over the network that the flags describe.
+is checked: there the first line is multiplied by what the two apart are slower than the one, for cores of one machine
+share caches and memory. And they foretell 8, 64 and 512 processes with machines of their own, over messages as this
+loopback's and over the network that the flags describe.
 """
 
 import argparse
@@ -35,7 +38,7 @@ SIZES = (1, 25_000, 100_000, 400_000)  # float32 of a vector; the gradients of c
 BATCHES = {"dense": (64, 256, 1024), "conv": (64, 128, 256)}  # of the process alone
 SHARED = {"dense": (64, 1024, 8192), "conv": (128, 256, 1024)}  # of two processes; the model's tables take these, too
 IMAGES = {"dense": (400_000, 60_000), "conv": (12_000, 6_000)}  # trained on in each run, (full, quick)
-PARAMETERS = {"dense": 101_770, "conv": 365_674}
+PARAMETERS = {"dense": 101_770, "conv": 365_674}  # as tests/test_networks.py holds them
 WORKERS = (2, 8, 64, 512)
 TIMEOUT_SECONDS = 600
 
@@ -58,8 +61,9 @@ class Step(NamedTuple):
     fixed: float
     example: float
 
-    def seconds(self, workers: int, batch: int, network: Network, size: float) -> float:
-        return self.fixed + batch / workers * self.example + network.all_reduce(workers, size)
+    def seconds(self, workers: int, batch: int, network: Network, size: float, slower: float = 1.0) -> float:
+        """Returns the seconds of a step whose workers compute so many times slower than one alone would."""
+        return slower * (self.fixed + batch / workers * self.example) + network.all_reduce(workers, size)
 
 
 @as_command
@@ -77,21 +81,29 @@ def main(argv: Optional[List[str]] = None) -> int:
     rounds = 1 if options.quick else options.rounds
     reduced: Dict[int, List[float]] = {size: [] for size in SIZES}
     speeds: Dict[Tuple[str, int, int], List[float]] = {}  # (model, workers, batch): images a second
+    apart: Dict[str, List[float]] = {model: [] for model in BATCHES}  # of each of two, at the second of BATCHES
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
         for size in SIZES:
             reduced[size] += _all_reduce(size, cores)
         for model in BATCHES:
+            batch = BATCHES[model][1]
+            apart[model] += _apart(model, batch, _steps(model, batch, options.quick), cores[:2])
             for workers, batches in ((1, BATCHES[model]), (2, SHARED[model])):
                 for batch in batches:
-                    steps = max(6, IMAGES[model][options.quick] // batch)
-                    found = _train(model, batch, steps, cores[:workers])
+                    found = _train(model, batch, _steps(model, batch, options.quick), cores[:workers])
                     speeds.setdefault((model, workers, batch), []).append(found)
     loopback = _network({size: statistics.median(seconds) for size, seconds in reduced.items()})
     _show_messages(reduced, loopback)
     network = Network(options.microseconds * 1e-6, options.gigabits * 1e9 / 8)
     models = {model: _step(model, speeds) for model in BATCHES}
-    _show_check(models, speeds, loopback)
+    slower = {
+        model: statistics.median(speeds[model, 1, BATCHES[model][1]]) / statistics.median(apart[model])
+        for model in apart
+    }
+    for model, times in slower.items():
+        print(f"{model}: two processes apart are {times:.2f} times slower than one, each")
+    _show_check(models, speeds, loopback, slower)
     for title, used in (("this loopback", loopback), (_described(options), network)):
         _show_efficiency(title, models, used)
     out = Path(options.out)
@@ -99,7 +111,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     measured = {
         f"{model}, {workers} processes, batch {batch}": found for (model, workers, batch), found in speeds.items()
     }
-    update_json(out / "scale.json", {"images_per_second": measured, "all_reduce_seconds": reduced})
+    parts = {"images_per_second": measured, "images_per_second_apart": apart, "all_reduce_seconds": reduced}
+    update_json(out / "scale.json", parts)
     return 0
 
 
@@ -107,29 +120,52 @@ def _described(options: argparse.Namespace) -> str:
     return f"a network of {options.gigabits:g} Gbit/s and {options.microseconds:g} us a message"
 
 
+def _steps(model: str, batch: int, quick: bool) -> int:
+    return max(6, IMAGES[model][quick] // batch)
+
+
 def _all_reduce(size: int, cores: Sequence[int]) -> List[float]:
-    return json.loads(
-        _run(places("multi_worker", 2, 0, False), ["-m", "benchmarks.peers.all_reduce", str(size)], cores)
-    )["seconds"]
+    words = ["-m", "benchmarks.peers.all_reduce", str(size)]
+    return json.loads(_run([(place.config, words) for place in _pair()], cores))["seconds"]
 
 
 def _train(model: str, batch: int, steps: int, cores: Sequence[int]) -> float:
     """Returns the images a second of a training by as many processes as there are cores for."""
     with tempfile.TemporaryDirectory() as folder:
-        words = ["-m", "estimator_mnist", "--model", model, "--batch_size", str(batch), "--train_steps", str(steps)]
-        words += ["--evals", "1", "--model_dir", folder]
+        words = _words(model, batch, steps, folder)
         if len(cores) == 1:
-            _run([Place("alone", "")], words, cores)
+            _run([("", words)], cores)
         else:
-            _run(places("multi_worker", len(cores), 0, False), [*words, "--strategy", "multi_worker"], cores)
-        return float(json.loads(Path(folder, "results.json").read_text())["images_per_second"])
+            _run([(place.config, [*words, "--strategy", "multi_worker"]) for place in _pair()], cores)
+        return _images_per_second(folder)
 
 
-def _run(found: Sequence[Place], words: List[str], cores: Sequence[int]) -> str:
-    """Runs a process for each place, bound to a core of its own, and returns what the first one printed."""
+def _apart(model: str, batch: int, steps: int, cores: Sequence[int]) -> List[float]:
+    """Returns the images a second of two trainings at the same time."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = [f"{scratch}/{core}" for core in cores]
+        _run([("", _words(model, batch, steps, folder)) for folder in folders], cores)
+        return [_images_per_second(folder) for folder in folders]
+
+
+def _pair() -> List[Place]:
+    return places("multi_worker", 2, 0, False)
+
+
+def _words(model: str, batch: int, steps: int, folder: str) -> List[str]:
+    words = ["-m", "estimator_mnist", "--model", model, "--batch_size", str(batch), "--train_steps", str(steps)]
+    return [*words, "--evals", "1", "--model_dir", folder]
+
+
+def _images_per_second(folder: str) -> float:
+    return float(json.loads(Path(folder, "results.json").read_text())["images_per_second"])
+
+
+def _run(jobs: Sequence[Tuple[str, List[str]]], cores: Sequence[int]) -> str:
+    """Runs processes, (TF_CONFIG, words), each bound to a core of its own, and returns what the first one printed."""
     processes = []
-    for place, core in zip(found, cores):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "TF_CONFIG": place.config}
+    for (config, words), core in zip(jobs, cores):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "TF_CONFIG": config}
         processes.append(
             subprocess.Popen(
                 [sys.executable, *words],
@@ -145,7 +181,7 @@ def _run(found: Sequence[Place], words: List[str], cores: Sequence[int]) -> str:
     outputs = [process.communicate(timeout=TIMEOUT_SECONDS) for process in processes]
     for process, (_, errors) in zip(processes, outputs):
         if process.returncode:
-            raise SystemExit(f"{' '.join(words)}: exit code {process.returncode}\n{errors[-2000:]}")
+            raise SystemExit(f"{' '.join(jobs[0][1])}: exit code {process.returncode}\n{errors[-2000:]}")
     return outputs[0][0]
 
 
@@ -181,11 +217,13 @@ def _show_messages(reduced: Dict[int, List[float]], network: Network) -> None:
     print(f"loopback: {1e6 * network.latency:.0f} us a message, {network.bandwidth / 1e9:.2f} GB/s\n")
 
 
-def _show_check(steps: Dict[str, Step], speeds: Dict[Tuple[str, int, int], List[float]], network: Network) -> None:
+def _show_check(
+    steps: Dict[str, Step], speeds: Dict[Tuple[str, int, int], List[float]], network: Network, slower: Dict[str, float]
+) -> None:
     rows = []
     for (model, workers, batch), found in speeds.items():
         size = 4.0 * PARAMETERS[model]
-        seconds = steps[model].seconds(workers, batch, network, size)
+        seconds = steps[model].seconds(workers, batch, network, size, slower[model] if workers > 1 else 1.0)
         share = network.all_reduce(workers, size) / seconds if workers > 1 else 0.0
         middle = statistics.median(found)
         rows.append(
