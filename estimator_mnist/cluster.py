@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import IO, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import IO, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 import input_fns
 from estimator_mnist import flags, stopping, tasks, terminal
@@ -92,6 +92,7 @@ class _Tasks:
         self._places, self._words = places, words
         self._experiment = experiment
         self._running: Dict[Place, subprocess.Popen[str]] = {}
+        self._sent: Set[Tuple[Place, int]] = set()  # signals
         self._readers: List[threading.Thread] = []
         self._failed: Optional[Tuple[str, int]] = None  # the first that did, and its exit code
 
@@ -178,7 +179,9 @@ class _Tasks:
 
     def _signal(self, signum: int, places: List[Place]) -> None:
         for place in places:
-            self._running[place].send_signal(signum)
+            if (place, signum) not in self._sent:  # once: the second would meet it amid its end
+                self._sent.add((place, signum))
+                self._running[place].send_signal(signum)
 
 
 def _show_lines(lines: IO[str], name: str) -> None:

@@ -13,7 +13,7 @@ from estimator_mnist.cluster_hooks import Cluster, StopAtEnd
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.hooks import EvaluationLog, TrainingLog
 from estimator_mnist.stopping import Stopped, Stopper
-from estimator_mnist.tasks import EVALUATOR, PS, Task
+from estimator_mnist.tasks import PS, Task
 from estimator_mnist.watch import POLL_SECONDS, Watch
 from input_fns import InputError
 
@@ -67,33 +67,30 @@ def take_part(
         differences = experiment.differences(stored)
         if differences:
             raise InputError(f"{differences[0]} as for the chief; give all tasks the same flags and --model_dir")
-    estimator = estimators.create(experiment, model_dir, cluster.task)
 
     def test_input() -> tf.data.Dataset:
         return input_fns.eval_input_fn(data.test, experiment.eval_batch_size)
 
+    estimator = estimators.create(experiment, model_dir, cluster.task)
+    estimator.beside_training = True
     with terminal.Progress(experiment, 0) as progress:
         watching = [EvaluationLog(experiment.evaluated_split, progress.evaluated), exporters.BestKeeper()]
-        evaluation_spec = training.evaluation_spec(experiment, test_input, watching, THROTTLE_SECONDS)
+        log = TrainingLog(None, experiment.steps_per_epoch, lambda step, scalars: None)  # sees that the loss is finite
+        if cluster.task.trains:
+            start = checkpoints.newest_whole(model_dir)[0]
+            first, _ = cluster_hooks.around(experiment, cluster, stopper)
+            hooks = [*first, log, StopAtEnd(experiment.total_steps)]
+            train_spec = training.training_spec(experiment, data, start, hooks, cluster.task)
+        else:
+            train_spec = training.training_spec(experiment, data, 0, [])  # of which it takes the last step
+        stopper.deferring = cluster.task.trains
         if cluster.task.type == PS:
             # TensorFlow's server, once joined, comes back to Python no more: only the signals' own answer ends it.
             for signum in stopper.SIGNALS:
                 signal.signal(signum, signal.SIG_DFL)
-        if cluster.task.type in (PS, EVALUATOR):
-            cluster.watch.start()
-            spec = training.training_spec(experiment, data, 0, [])
-            tf.estimator.train_and_evaluate(estimator, spec, evaluation_spec)
-            return True
-
-    start = checkpoints.newest_whole(model_dir)[0]
-    log = TrainingLog(None, experiment.steps_per_epoch, lambda step, scalars: None)
-    first, _ = cluster_hooks.around(experiment, cluster, stopper)
-    stopper.deferring = True
-    cluster.watch.start()
-    spec = training.training_spec(
-        experiment, data, start, [*first, log, StopAtEnd(experiment.total_steps)], cluster.task
-    )
-    tf.estimator.train_and_evaluate(estimator, spec, evaluation_spec)
+        cluster.watch.start()
+        evaluation_spec = training.evaluation_spec(experiment, test_input, watching, THROTTLE_SECONDS)
+        tf.estimator.train_and_evaluate(estimator, train_spec, evaluation_spec)
     stopper.deferring = False
     cluster.watch.over()
     if stopper.requested:

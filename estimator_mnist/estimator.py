@@ -28,6 +28,7 @@ class Estimator(tf.estimator.Estimator):
     for ten thousand images.
     """
 
+    beside_training = False  # whether another process trains, and deletes old checkpoints
     evaluation_seconds = 0.0  # what the evaluations took so far, the making of their graph included
     _evaluation: Optional["_Evaluation"] = None
 
@@ -72,8 +73,15 @@ class Estimator(tf.estimator.Estimator):
         round, at one's own risk. The risk is small where TensorFlow's version is pinned, and the last to have it."""
 
     def _evaluate(self, input_fn: InputFn, checkpoint: Optional[str], name: Optional[str]) -> Dict[str, Any]:
-        began = time.perf_counter()
-        result = self._kept(input_fn).run(checkpoint)
+        began, evaluation = time.perf_counter(), self._kept(input_fn)
+        try:
+            result = evaluation.run(checkpoint)
+        except tf.errors.NotFoundError:
+            newest = self.latest_checkpoint()
+            if not self.beside_training or newest in (None, checkpoint):
+                raise
+            # Deleted by the process that trains, which keeps the last few only; it is far ahead.
+            return self._evaluate(input_fn, newest, name)
         self._write(result, name)
         self.evaluation_seconds += time.perf_counter() - began
         return result
