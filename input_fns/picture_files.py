@@ -1,6 +1,7 @@
 """Many image files, in the order given, read by several processes and never far ahead of what is asked for."""
 
 import collections
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -72,7 +73,8 @@ def _read_in_processes(chunks: Iterator[List[Found]], preprocess: str) -> Iterat
     try:
         while True:
             for chunk in itertools.islice(chunks, 8 * processes - len(ahead)):
-                ahead.append(executor.submit(_read, chunk, preprocess))
+                with _without_sigint():  # the first call starts the processes
+                    ahead.append(executor.submit(_read, chunk, preprocess))
             if not ahead:
                 return
             yield ahead.popleft().result()
@@ -100,8 +102,18 @@ def _read_one(found: Found, preprocess: str) -> Picture:
         return Picture(found.file, None, str(error))
 
 
+@contextlib.contextmanager
+def _without_sigint() -> Iterator[None]:
+    """A context in which SIGINT waits. Processes started in it are never interrupted: Ctrl-C reaches all of them, the
+    parent answers it, and one that died while it still starts could hold up the parent's end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_process() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent answers it
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
