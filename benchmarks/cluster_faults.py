@@ -74,8 +74,10 @@ def _harness(options: argparse.Namespace, folder: Path) -> int:
     while kills < options.kills:
         model_dir, runs, finished = folder / f"broken-{runs}", runs + 1, False
         while not finished:
-            wait = moments.uniform(0.0, seconds) if kills < options.kills else TIMEOUT_SECONDS
             before = checkpointed(model_dir)
+            # What goes on has less before it: else most moments would come when the chief alone is left.
+            left = 1.0 - 0.5 * max(before, 0) / options.train_steps
+            wait = moments.uniform(0.0, left * seconds) if kills < options.kills else TIMEOUT_SECONDS
             finished, victim, took = _run_and_kill(words, model_dir, wait, moments)
             if victim:
                 kills += 1
