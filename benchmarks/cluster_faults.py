@@ -24,7 +24,7 @@ from typing import Dict, List, Optional, Tuple
 from tabulate import tabulate
 from tqdm import tqdm
 
-from benchmarks.faults import checkpointed, end_of, equal
+from benchmarks.faults import checkpointed, end_of, equal, parser_of
 
 POLL_SECONDS = 0.01
 TIMEOUT_SECONDS = 300
@@ -40,17 +40,9 @@ class Killed:
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Runs the harness and returns 0 if no run was lost, no process was left, and the ends are as they must be."""
-    parser = argparse.ArgumentParser(
-        prog="bash run.sh benchmark cluster_faults", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--kills", type=int, default=20)
+    parser = parser_of("cluster_faults", __doc__, kills=20, train_steps=3000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--ps", type=int, default=0)
-    parser.add_argument("--model", default="dense")
-    parser.add_argument("--train_steps", type=int, default=3000)
-    parser.add_argument("--evals", type=int, default=6)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--folder", default=None, help="where the runs live; default: a temporary folder")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as scratch:
         return _harness(options, Path(options.folder or scratch))

@@ -37,16 +37,21 @@ class Tally:
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Runs the harness and returns 0 if every run ended equal to the unbroken one, to the bit."""
-    parser = argparse.ArgumentParser(prog="bash run.sh benchmark faults", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kills", type=int, default=100)
+    options = parser_of("faults", __doc__, kills=100, train_steps=600).parse_args(argv)
+    with tempfile.TemporaryDirectory() as scratch:
+        return _harness(options, Path(options.folder or scratch))
+
+
+def parser_of(name: str, text: Optional[str], kills: int, train_steps: int) -> argparse.ArgumentParser:
+    """Returns the flags of a harness: its name, its module's docstring, and the defaults of two of them."""
+    parser = argparse.ArgumentParser(prog=f"bash run.sh benchmark {name}", description=(text or "").split("\n")[0])
+    parser.add_argument("--kills", type=int, default=kills)
     parser.add_argument("--model", default="dense")
-    parser.add_argument("--train_steps", type=int, default=600)
+    parser.add_argument("--train_steps", type=int, default=train_steps)
     parser.add_argument("--evals", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--folder", default=None, help="where the runs live; default: a temporary folder")
-    options = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as scratch:
-        return _harness(options, Path(options.folder or scratch))
+    return parser
 
 
 def _harness(options: argparse.Namespace, folder: Path) -> int:

@@ -25,12 +25,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import numpy as np
 from tabulate import tabulate
 
 from benchmarks.processes import ROOT, as_command, say, update_json
+from benchmarks.scale_model import Network, Step, network_of, step_of
 from estimator_mnist.cluster import Place, places
 from input_fns import InputError
 
@@ -41,29 +41,6 @@ IMAGES = {"dense": (400_000, 60_000), "conv": (12_000, 6_000)}  # trained on in 
 PARAMETERS = {"dense": 101_770, "conv": 365_674}  # as tests/test_networks.py holds them
 WORKERS = (2, 8, 64, 512)
 TIMEOUT_SECONDS = 600
-
-
-class Network(NamedTuple):
-    """What a message costs."""
-
-    latency: float  # seconds a message
-    bandwidth: float  # bytes a second
-
-    def all_reduce(self, workers: int, size: float) -> float:
-        """Returns the seconds that a ring takes to add up `size` bytes."""
-        messages = 2 * (workers - 1)
-        return messages * self.latency + messages / workers * size / self.bandwidth
-
-
-class Step(NamedTuple):
-    """What a step of one process costs, in seconds."""
-
-    fixed: float
-    example: float
-
-    def seconds(self, workers: int, batch: int, network: Network, size: float, slower: float = 1.0) -> float:
-        """Returns the seconds of a step whose workers compute so many times slower than one alone would."""
-        return slower * (self.fixed + batch / workers * self.example) + network.all_reduce(workers, size)
 
 
 @as_command
@@ -93,14 +70,15 @@ def main(argv: Optional[List[str]] = None) -> int:
                 for batch in batches:
                     found = _train(model, batch, _steps(model, batch, options.quick), cores[:workers])
                     speeds.setdefault((model, workers, batch), []).append(found)
-    loopback = _network({size: statistics.median(seconds) for size, seconds in reduced.items()})
+    loopback = network_of({size: statistics.median(seconds) for size, seconds in reduced.items()})
     _show_messages(reduced, loopback)
     network = Network(options.microseconds * 1e-6, options.gigabits * 1e9 / 8)
-    models = {model: _step(model, speeds) for model in BATCHES}
-    slower = {
-        model: statistics.median(speeds[model, 1, BATCHES[model][1]]) / statistics.median(apart[model])
-        for model in apart
+    alone = {
+        model: {batch: statistics.median(speeds[model, 1, batch]) for batch in batches}
+        for model, batches in BATCHES.items()
     }
+    models = {model: step_of(found) for model, found in alone.items()}
+    slower = {model: alone[model][BATCHES[model][1]] / statistics.median(found) for model, found in apart.items()}
     for model, times in slower.items():
         print(f"{model}: two processes apart are {times:.2f} times slower than one, each")
     _show_check(models, speeds, loopback, slower)
@@ -183,26 +161,6 @@ def _run(jobs: Sequence[Tuple[str, List[str]]], cores: Sequence[int]) -> str:
         if process.returncode:
             raise SystemExit(f"{' '.join(jobs[0][1])}: exit code {process.returncode}\n{errors[-2000:]}")
     return outputs[0][0]
-
-
-def _network(seconds: Dict[int, float]) -> Network:
-    """Fits a line to the seconds by bytes: of two processes each sends two messages, of half the bytes."""
-    slope, begin = _line([4.0 * size for size in seconds], list(seconds.values()))
-    return Network(max(begin, 0.0) / 2, 1.0 / slope)
-
-
-def _step(model: str, speeds: Dict[Tuple[str, int, int], List[float]]) -> Step:
-    batches = BATCHES[model]
-    seconds = [batch / statistics.median(speeds[model, 1, batch]) for batch in batches]
-    example, fixed = _line([float(batch) for batch in batches], seconds)
-    return Step(max(fixed, 0.0), example)
-
-
-def _line(x: List[float], y: List[float]) -> Tuple[float, float]:
-    """Returns slope and intercept of the line with the least squares of relative errors."""
-    weights = 1.0 / np.array(y)
-    slope, intercept = np.polyfit(x, y, 1, w=weights)
-    return float(slope), float(intercept)
 
 
 def _show_messages(reduced: Dict[int, List[float]], network: Network) -> None:
