@@ -120,7 +120,8 @@ class _Tasks:
         if self._failed:
             name, code = self._failed
             how = f"exit code {code}" if code > 0 else f"{signal.Signals(-code).name}"
-            print(f"error: {name} ended first, by {how}; its lines say why; the same command goes on", file=sys.stderr)
+            then = "" if code == 2 else "; the same command goes on"  # wrong input is wrong again
+            print(f"error: {name} ended first, by {how}; its lines say why{then}", file=sys.stderr)
             return code if code > 0 else 128 - code
         return 0
 
