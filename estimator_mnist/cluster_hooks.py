@@ -32,13 +32,10 @@ def around(
     """Returns the hooks of a task that trains, to come before all others, and what tells whether it is to stop."""
     pulse = Pulse(cluster.watch)
     if experiment.strategy == "parameter_server":
-
-        def asked() -> bool:
-            return stopper.requested is not None
-
-        return [pulse, WaitForOthers(experiment.total_steps, cluster.watch, asked)], asked
+        waiting = WaitForOthers(experiment.total_steps, cluster.watch, stopper.is_requested)
+        return [pulse, waiting], stopper.is_requested
     if len(cluster.task.trainers) == 1:
-        return [pulse], lambda: stopper.requested is not None
+        return [pulse], stopper.is_requested
     together = StopTogether(stopper)
     return [pulse, together], lambda: together.agreed
 
@@ -72,7 +69,7 @@ class StopTogether(tf.estimator.SessionRunHook):
         self.agreed = False
 
     def before_run(self, run_context):
-        asked = {model_fn.STOP_REQUESTED: float(self._stopper.requested is not None)}
+        asked = {model_fn.STOP_REQUESTED: float(self._stopper.is_requested())}
         return tf.estimator.SessionRunArgs([model_fn.STOPS_REQUESTED, model_fn.SAME_STEP], feed_dict=asked)
 
     def after_run(self, run_context, run_values):

@@ -3,11 +3,12 @@
 import signal
 import time
 from pathlib import Path
+from typing import Optional
 
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import checkpoints, cluster_hooks, exporters, model_dirs, terminal, training
+from estimator_mnist import checkpoints, cluster_hooks, distribution, exporters, model_dirs, terminal, training
 from estimator_mnist import estimator as estimators
 from estimator_mnist.cluster_hooks import Cluster, StopAtEnd
 from estimator_mnist.experiment import Experiment
@@ -27,8 +28,10 @@ def is_trained(experiment: Experiment, model_dir: Path) -> bool:
     return last in checkpoints.steps(model_dir) and checkpoints.damage(checkpoints.prefix(model_dir, last)) is None
 
 
-def join(task: Task, experiment: Experiment, model_dir: Path, timeout: float, evaluator: bool) -> Cluster:
-    """Returns the cluster that a task is in.
+def join(
+    task: Optional[Task], experiment: Experiment, model_dir: Path, timeout: float, evaluator: bool
+) -> Optional[Cluster]:
+    """Makes this process ready for its strategy, and returns the cluster that it is in, None if it is in none.
 
     Args:
         task: This process's.
@@ -36,7 +39,13 @@ def join(task: Task, experiment: Experiment, model_dir: Path, timeout: float, ev
         model_dir: Its model_dir, the same for all.
         timeout: Seconds within which the tasks have to come together.
         evaluator: Whether one of them evaluates.
+
+    Raises:
+        InputError: The batches are too small to be shared by so many replicas.
     """
+    distribution.begin(experiment, task)
+    if task is None:
+        return None
     return Cluster(task, Watch(task, timeout, lambda: is_trained(experiment, model_dir)), evaluator)
 
 

@@ -67,12 +67,9 @@ def _train_to_the_end(
     task: Optional[Task],
 ) -> Dict[str, Any]:
     configure_tensorflow(experiment)
-    from estimator_mnist import cluster_training, distribution, training
+    from estimator_mnist import cluster_training, training
 
-    distribution.begin(experiment, task)
-    cluster = None
-    if task:
-        cluster = cluster_training.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
+    cluster = cluster_training.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
     with errors.told_in_one_line(model_dir, data):
         outcome, ended = training.run(experiment, data, model_dir, started, stopper, cluster)
     terminal.show_predictions(ended.classified, experiment.class_names)
@@ -82,10 +79,10 @@ def _train_to_the_end(
 def _take_part(experiment: Experiment, data: input_fns.Data, model_dir: Path, stopper: Stopper, task: Task) -> int:
     """Takes the part of a task beside the chief in the main job."""
     configure_tensorflow(experiment)
-    from estimator_mnist import cluster_training, distribution
+    from estimator_mnist import cluster_training
 
-    distribution.begin(experiment, task)
     cluster = cluster_training.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
+    assert cluster
     with errors.told_in_one_line(model_dir, data):
         done = cluster_training.take_part(experiment, data, model_dir, stopper, cluster, FLAGS.clean)
     terminal.say(f"{task.name}: {'done' if done else 'nothing to do: the run is trained to its end'}")

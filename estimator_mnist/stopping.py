@@ -58,6 +58,9 @@ class Stopper:
         signal.set_wakeup_fd(-1)
         os.close(self._writer)  # the end of the thread
 
+    def is_requested(self) -> bool:
+        return self.requested is not None
+
     def _answer(self, signum: int, frame: Optional[FrameType]) -> None:
         self.requested = signum
         if not self.deferring:

@@ -162,10 +162,7 @@ def _train_and_evaluate(
     model_dir = path_of(estimator.model_dir)
     listeners: List[tf.estimator.CheckpointSaverListener] = [Histograms(experiment, data.train, model_dir)]
     first: List[tf.estimator.SessionRunHook] = []
-
-    def stopping() -> bool:
-        return stopper.requested is not None
-
+    stopping = stopper.is_requested
     if cluster:
         first, stopping = cluster_hooks.around(experiment, cluster, stopper)
         if not cluster.evaluator:
