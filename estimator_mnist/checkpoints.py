@@ -61,10 +61,10 @@ def newest_whole(model_dir: Path) -> Tuple[int, Dict[int, str]]:
     """Finds the newest whole checkpoint, whatever the file `checkpoint` says.
 
     Returns:
-        Its step, 0 where there is no checkpoint, and what is wrong with the newer ones, by step.
+        Its step, 0 where there is none yet, and what is wrong with those passed over, by step.
 
     Raises:
-        InputError: There are checkpoints, but none of them is whole.
+        InputError: There are checkpoints of trained steps, but none is whole.
     """
     skipped: Dict[int, str] = {}
     for step in steps(model_dir):
@@ -72,8 +72,8 @@ def newest_whole(model_dir: Path) -> Tuple[int, Dict[int, str]]:
         if wrong is None:
             return step, skipped
         skipped[step] = wrong
-    if skipped:
-        newest = max(skipped)
+    newest = max(skipped, default=0)
+    if newest:  # step 0 alone is what a run was writing when it was killed: initial weights, which come again
         raise InputError(
             f"--model_dir {model_dir}: none of its {len(skipped)} checkpoints is whole "
             f"(model.ckpt-{newest}: {skipped[newest]}); put a copy in place, or --clean starts over"
@@ -96,7 +96,7 @@ def checked(experiment: Experiment, model_dir: Path, checkpoint: Optional[str]) 
         step, skipped = newest_whole(model_dir)
         for damaged, wrong in skipped.items():
             print(f"Passed over model.ckpt-{damaged}, which is damaged: {wrong}", file=sys.stderr)
-        if step not in steps(model_dir):
+        if step in skipped or step not in steps(model_dir):
             raise InputError(f"--model_dir {model_dir}: holds no checkpoint yet; train first")
         return prefix(model_dir, step)
     unfit = damage(checkpoint) or _difference(experiment, checkpoint)
@@ -122,7 +122,7 @@ def choose(model_dir: Path) -> Tuple[int, Dict[int, str]]:
     """
     remove_unfinished(model_dir)
     step, skipped = newest_whole(model_dir)
-    kept = [f"model.ckpt-{other}" for other in reversed(steps(model_dir)) if other <= step]
+    kept = [f"model.ckpt-{other}" for other in reversed(steps(model_dir)) if other <= step and other not in skipped]
     if kept:
         if is_remote(model_dir):  # TensorFlow makes them relative to it: to Python its name is no absolute one
             kept = [str(model_dir / name) for name in kept]
@@ -158,10 +158,14 @@ def keep(model_dir: Path, step: int, anew: Optional[int] = None) -> None:
     if not files or (step != anew and step in steps(folder)):
         return
     folder.mkdir(exist_ok=True)
-    for path in files:
-        new = folder / f"{path.name}.new"
-        new.unlink(missing_ok=True)
-        _link_or_copy(path, new)
+    links = [folder / f"{path.name}.new" for path in files]
+    try:
+        for path, new in zip(files, links):
+            new.unlink(missing_ok=True)
+            _link_or_copy(path, new)
+    except FileNotFoundError:
+        return  # deleted by the chief of the cluster, which is far ahead of this evaluator and keeps the last few only
+    for path, new in zip(files, links):
         new.replace(folder / path.name)
     for path in folder.glob("model.ckpt-*"):
         if path.stem != f"model.ckpt-{step}":

@@ -191,6 +191,17 @@ def test_no_whole_checkpoint_is_one_line_and_nothing_is_deleted(half):
     assert sorted((path.name, path.stat().st_mtime_ns) for path in half.iterdir() if path.name != ".lock") == before
 
 
+@pytest.mark.parametrize("harm", [truncate, empty])
+def test_a_run_killed_while_it_wrote_its_first_checkpoint_begins_again(run, harm, cli, tmp_path):
+    cut = tmp_path / "cut"
+    shutil.copytree(run, cut, ignore=shutil.ignore_patterns("model.ckpt-[1-9]*", "best", "events.*", "results.json"))
+    (cut / "checkpoint").unlink()
+    harm(cut / "model.ckpt-0.index")
+    done = cli("evaluate", "--model_dir", cut)
+    assert done.returncode == 2 and "holds no checkpoint yet; train first" in done.stderr
+    assert "Passed over model.ckpt-0, which is damaged: " in goes_on_to_the_same_end(cut, run)
+
+
 def test_a_garbled_experiment_is_one_line(half):
     (half / "experiment.json").write_text('{"model": "con')
     code, _, err = end(start(half, *RUN))
