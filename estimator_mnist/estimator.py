@@ -76,7 +76,7 @@ class Estimator(tf.estimator.Estimator):
         began, evaluation = time.perf_counter(), self._kept(input_fn)
         try:
             result = evaluation.run(checkpoint)
-        except tf.errors.NotFoundError:
+        except (tf.errors.NotFoundError, ValueError):  # ValueError: nothing of the checkpoint was left
             newest = self.latest_checkpoint()
             if not self.beside_training or newest in (None, checkpoint):
                 raise

@@ -1,5 +1,7 @@
 """The Estimator that keeps its evaluation, against the one of TensorFlow."""
 
+import shutil
+
 import pytest
 import tensorflow as tf
 
@@ -32,3 +34,22 @@ def test_an_evaluation_needs_to_know_its_length(run, sample, tmp_path, endless):
     ours = estimator.create(model_dirs.stored_experiment(run), tmp_path / "ours")
     with pytest.raises(ValueError, match="cardinality"):
         ours.evaluate(lambda: endless(input_fns.eval_input_fn(sample.test, 384)))
+
+
+@pytest.mark.parametrize("left", [(), ("model.ckpt-200.index",)], ids=["nothing", "the index"])
+def test_the_newest_is_evaluated_where_the_one_asked_for_is_being_deleted(run, sample, tmp_path, left):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    for path in folder.glob("model.ckpt-200.*"):
+        if path.name not in left:
+            path.unlink()
+
+    def test_input() -> tf.data.Dataset:
+        return indexed.eval_batches(sample.test, 384)
+
+    ours = estimator.create(model_dirs.stored_experiment(run), folder)
+    with pytest.raises((ValueError, tf.errors.NotFoundError)):  # alone with its folder, it has lost something
+        ours.evaluate(test_input, checkpoint_path=checkpoints.prefix(folder, 200))
+    ours.beside_training = True
+    found = ours.evaluate(test_input, checkpoint_path=checkpoints.prefix(folder, 200))
+    assert found == ours.evaluate(test_input) and found["global_step"] == 400
