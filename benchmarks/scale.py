@@ -31,7 +31,7 @@ from tabulate import tabulate
 
 from benchmarks.processes import ROOT, as_command, say, update_json
 from benchmarks.scale_model import Network, Step, network_of, step_of
-from estimator_mnist.cluster import Place, places
+from estimator_mnist.cluster.command import Place, places
 from input_fns import InputError
 
 SIZES = (1, 25_000, 100_000, 400_000)  # float32 of a vector; the gradients of conv are 365,674

@@ -20,8 +20,8 @@ from tabulate import tabulate
 
 import input_fns
 from benchmarks.processes import as_command, pyplot, say, spread
-from estimator_mnist import environments
 from estimator_mnist.errors import RunError
+from estimator_mnist.export import environments
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT_SECONDS = 300

@@ -10,13 +10,14 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 from absl import flags as absl_flags
 
 import input_fns
-from estimator_mnist import errors, flags, model_dirs, results, tasks, terminal, tools
+from estimator_mnist import errors, flags, model_dirs, results, terminal, tools
+from estimator_mnist.cluster import tasks
+from estimator_mnist.cluster.tasks import Task
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.flags import FLAGS
 from estimator_mnist.quiet import configure_tensorflow, quiet_tensorflow
 from estimator_mnist.remote import path_of
 from estimator_mnist.stopping import Stopped, Stopper
-from estimator_mnist.tasks import Task
 from input_fns import InputError
 
 
@@ -67,7 +68,8 @@ def _train_to_the_end(
     task: Optional[Task],
 ) -> Dict[str, Any]:
     configure_tensorflow(experiment)
-    from estimator_mnist import cluster_training, training
+    from estimator_mnist import training
+    from estimator_mnist.cluster import training as cluster_training
 
     cluster = cluster_training.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
     with errors.told_in_one_line(model_dir, data):
@@ -79,7 +81,7 @@ def _train_to_the_end(
 def _take_part(experiment: Experiment, data: input_fns.Data, model_dir: Path, stopper: Stopper, task: Task) -> int:
     """Takes the part of a task beside the chief in the main job."""
     configure_tensorflow(experiment)
-    from estimator_mnist import cluster_training
+    from estimator_mnist.cluster import training as cluster_training
 
     cluster = cluster_training.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
     assert cluster
@@ -123,11 +125,11 @@ def predict(started: float) -> int:
     if not FLAGS.files:
         raise InputError("predict: names no files; give image files, folders of them, or - for standard input")
     quiet_tensorflow()
-    from estimator_mnist import predict
+    from estimator_mnist.predict import command as predict
 
     def load() -> predict.Classifier:
         configure_tensorflow(experiment)
-        from estimator_mnist import classifier
+        from estimator_mnist.predict import classifier
 
         return classifier.load(model_dir, experiment)
 
@@ -143,7 +145,7 @@ def export(started: float) -> int:
     data = _data_of(experiment, model_dir)
     with model_dirs.in_use(model_dir):
         configure_tensorflow(experiment)
-        from estimator_mnist import export
+        from estimator_mnist.export import command as export
 
         with errors.told_in_one_line(model_dir, data):
             rows, failures = export.export(experiment, data, model_dir, checkpoint, formats)
@@ -165,7 +167,7 @@ def report(started: float) -> int:
     data = _data_of(experiment, model_dir)
     with model_dirs.in_use(model_dir):
         configure_tensorflow(experiment)
-        from estimator_mnist import report
+        from estimator_mnist.report import page as report
 
         with errors.told_in_one_line(model_dir, data):
             path = report.write_again(experiment, outcome, data, model_dir)
@@ -223,7 +225,7 @@ def _find(named: Union[Experiment, absl_flags.FlagValues], say: Callable[[str], 
 def cluster(started: float) -> int:
     """Runs the main job by several processes of this machine."""
     quiet_tensorflow()
-    from estimator_mnist import cluster
+    from estimator_mnist.cluster import command as cluster
 
     return cluster.run(_named_data)
 
@@ -231,7 +233,7 @@ def cluster(started: float) -> int:
 def sweep(words: List[str]) -> int:
     """Runs the main job over lists of values, or a search; the words are their flags."""
     quiet_tensorflow()
-    from estimator_mnist import sweep
+    from estimator_mnist.sweep import command as sweep
 
     return sweep.run(words, _named_data)
 

@@ -7,11 +7,12 @@ from typing import Any, Dict, NamedTuple, Optional
 import numpy as np
 
 import input_fns
-from estimator_mnist import checkpoints, final_pass, statistics, terminal
+from estimator_mnist import checkpoints, terminal
 from estimator_mnist import estimator as estimators
-from estimator_mnist.analysis import Classified
 from estimator_mnist.experiment import Experiment
-from estimator_mnist.statistics import Comparison
+from estimator_mnist.report import final_pass, statistics
+from estimator_mnist.report.analysis import Classified
+from estimator_mnist.report.statistics import Comparison
 from estimator_mnist.terminal import percent
 from input_fns import InputError
 

@@ -9,8 +9,8 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence
 from tabulate import tabulate
 from tqdm import tqdm
 
-from estimator_mnist.analysis import Classified
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.report.analysis import Classified
 from input_fns import Data
 
 SHOWN_PREDICTIONS = 6

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from estimator_mnist import analysis
-from estimator_mnist.analysis import Classified
+from estimator_mnist.report import analysis
+from estimator_mnist.report.analysis import Classified
 
 
 @pytest.fixture

@@ -20,22 +20,12 @@ from test_command_line import assert_equal_to_the_bit, checkpoint
 from test_faults import end, killed_at, start
 
 import input_fns
-from estimator_mnist import (
-    checkpoints,
-    environments,
-    export,
-    exporters,
-    flags,
-    formats,
-    networks,
-    results,
-    runtimes,
-    serving,
-    timing,
-)
+from estimator_mnist import checkpoints, flags, networks, results
 from estimator_mnist.errors import RunError
 from estimator_mnist.estimator import create as create_estimator
 from estimator_mnist.experiment import MODELS, Experiment
+from estimator_mnist.export import command as export
+from estimator_mnist.export import environments, exporters, formats, runtimes, serving, timing
 from input_fns import idx
 
 WITHOUT_NETWORK = [name for name in flags.FORMATS[:-1] if name != "onnx" or importlib.util.find_spec("tf2onnx")]

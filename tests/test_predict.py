@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from estimator_mnist.contact_sheet import Answer, ContactSheets
+from estimator_mnist.predict.contact_sheet import Answer, ContactSheets
 from input_fns import idx
 
 NAMES = [str(digit) for digit in range(10)]

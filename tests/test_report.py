@@ -17,8 +17,10 @@ from PIL import Image
 from tensorboard.backend.event_processing import plugin_event_accumulator as accumulator
 from test_faults import end, killed_at, start
 
-from estimator_mnist import analysis, checkpoints, ending, events, final_pass, flags, plots, report
+from estimator_mnist import checkpoints, events, flags
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.report import analysis, ending, final_pass, plots
+from estimator_mnist.report import page as report
 from estimator_mnist.terminal import percent
 
 NAME = "<img src=x onerror=alert(1)>"  # a folder that a page must not take by its word
@@ -255,7 +257,7 @@ def test_the_gradients_are_those_of_the_loss(finished, sample):
     import tensorflow as tf
 
     from estimator_mnist import networks
-    from estimator_mnist.histograms import EXAMPLES, _Gradients
+    from estimator_mnist.report.histograms import EXAMPLES, _Gradients
 
     experiment = Experiment.read(finished)
     gradients = _Gradients(experiment, sample.train)

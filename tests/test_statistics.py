@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from estimator_mnist import evaluation, predictions, statistics
+from estimator_mnist import evaluation
+from estimator_mnist.report import predictions, statistics
 
 
 def test_student_s_t_is_the_inverse_of_the_incomplete_beta_function():

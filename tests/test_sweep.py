@@ -15,19 +15,12 @@ from absl.testing import flagsaver
 from conftest import launch
 from test_command_line import assert_equal_to_the_bit, checkpoint
 
-from estimator_mnist import (
-    analysis,
-    flags,
-    predictions,
-    statistics,
-    sweep_flags,
-    sweep_search,
-    sweep_space,
-    sweep_table,
-)
+from estimator_mnist import flags
 from estimator_mnist.experiment import Experiment
-from estimator_mnist.sweep_search import FAILED, FINISHED, PRUNED, STOPPED, Optuna, Run
-from estimator_mnist.sweep_space import Range
+from estimator_mnist.report import analysis, predictions, statistics
+from estimator_mnist.sweep import command_line, settings, table
+from estimator_mnist.sweep.search import FAILED, FINISHED, PRUNED, STOPPED, STUDY, Optuna, Run
+from estimator_mnist.sweep.settings import Range
 from input_fns import InputError
 
 QUICK = ["--source", "sample", "--model", "dense", "--train_steps", "40", "--evals", "2"]
@@ -40,7 +33,7 @@ SLOW = ["--source", "sample", "--model", "conv", "--train_steps", "40", "--evals
 def read():
     """Reads the words of a sweep's command line."""
     with flagsaver.flagsaver():
-        yield lambda *words: sweep_flags.read(list(words))
+        yield lambda *words: command_line.read(list(words))
     flags.FLAGS.unparse_flags()
 
 
@@ -74,7 +67,7 @@ def test_lists_and_whole_ranges_make_a_grid(read):
     assert space.search == "grid" and space.fixed == {"batch_size": "64"}
     assert space.lists["seed"] == ["0", "1", "2", "7"] and space.lists["learning_rate"] == ["0.001", "0.003"]
     assert len(space.settings()) == len(set(space.settings())) == 4
-    names = {sweep_space.name(setting, seed) for setting in space.settings() for seed in space.seeds}
+    names = {settings.name(setting, seed) for setting in space.settings() for seed in space.seeds}
     assert len(names) == 16 and "conv,learning_rate=0.003,seed=7" in names
     assert str(space.default_folder()) == "runs/sweeps/mnist-model-learning_rate"
 
@@ -89,16 +82,16 @@ def test_booleans_and_a_flagfile_are_read_as_elsewhere(read, tmp_path):
 def test_a_random_search_draws_the_same_settings_however_many(read):
     words = ["--learning_rate", "log:0.0001..0.1", "--dropout_rate", "0..0.5", "--batch_size", "32,64", "--seed", "0-1"]
     space = read(*words, "--samples", "400")
-    settings = space.settings()
-    assert space.search == "random" and len(set(settings)) == 400
-    assert read(*words, "--samples", "7").settings() == settings[:7]
-    rates = np.array([float(dict(setting)["learning_rate"]) for setting in settings])
-    dropped = np.array([float(dict(setting)["dropout_rate"]) for setting in settings])
+    drawn = space.settings()
+    assert space.search == "random" and len(set(drawn)) == 400
+    assert read(*words, "--samples", "7").settings() == drawn[:7]
+    rates = np.array([float(dict(setting)["learning_rate"]) for setting in drawn])
+    dropped = np.array([float(dict(setting)["dropout_rate"]) for setting in drawn])
     assert rates.min() >= 0.0001 and rates.max() <= 0.1 and dropped.min() >= 0 and dropped.max() <= 0.5
     for low in (0.0001, 0.001, 0.01):  # each decade as often, and each half
         assert 100 < ((rates >= low) & (rates < 10 * low)).sum() < 170
     assert 150 < (dropped < 0.25).sum() < 250
-    assert {dict(setting)["batch_size"] for setting in settings} == {"32", "64"}
+    assert {dict(setting)["batch_size"] for setting in drawn} == {"32", "64"}
 
 
 def test_whole_numbers_of_a_range_are_drawn_equally_often(read):
@@ -266,7 +259,7 @@ def optuna(read, folder: Path, *words: str) -> Optuna:
     folder.mkdir(exist_ok=True)
 
     def make_run(setting, seed):
-        name = sweep_space.name(setting, seed)
+        name = settings.name(setting, seed)
         return Run(setting, seed, name, folder / name, (), Experiment(model="dense", train_steps=100))
 
     return Optuna(space, folder, make_run)
@@ -282,7 +275,7 @@ def test_optuna_ends_the_hopeless_and_goes_on_after_a_kill(read, tmp_path):
     words = ["--search", "optuna", "--samples", "9"]
     folder = tmp_path / "a folder?named=50%41&"  # characters that mean something in the URL of a database
     search = optuna(read, folder, *words)
-    assert (folder / sweep_search.STUDY).is_file()
+    assert (folder / STUDY).is_file()
     for number in range(5):
         tell(search, search.next(), 0.90 + number / 100)
     hopeless, good, killed = search.next(), search.next(), search.next()
@@ -346,9 +339,9 @@ def test_an_ensemble_is_left_out_where_a_member_or_the_split_differs(tmp_path):
         return tmp_path / name
 
     one, same = leave("one", np.arange(10)), leave("same", np.arange(10))
-    assert sweep_table._ensemble_accuracy([one, same]) == 1
+    assert table._ensemble_accuracy([one, same]) == 1
     for others in ([one], [one, leave("other", np.arange(10)[::-1])], [one, tmp_path / "none"]):
-        assert np.isnan(sweep_table._ensemble_accuracy(others))
+        assert np.isnan(table._ensemble_accuracy(others))
     (same / "predictions.npz").write_bytes((same / "predictions.npz").read_bytes()[:100])
     assert predictions.read(same) is None
 
@@ -361,9 +354,9 @@ def test_a_damaged_study_is_one_line(tmp_path):
     done = sweep(folder, *words)
     assert done.returncode == 2 and "sweep.json: holds no sweep" in done.stderr and done.stderr.count("\n") == 1
     (folder / "sweep.json").unlink()
-    assert sweep_search.STUDY == "study.db"
+    assert STUDY == "study.db"
     with flagsaver.flagsaver():
-        sweep_flags.read(words).write(folder)
+        command_line.read(words).write(folder)
     flags.FLAGS.unparse_flags()
     (folder / "study.db").write_bytes(b"no database" * 100)
     done = sweep(folder, *words)

@@ -9,11 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import checkpoints, cores, errors, exporters, networks, runtimes, serving, terminal
+from estimator_mnist import checkpoints, cores, errors, networks, terminal
 from estimator_mnist import estimator as estimators
 from estimator_mnist.errors import RunError
 from estimator_mnist.experiment import Experiment, replace_file
-from estimator_mnist.formats import FORMATS, INT8_LOSS, Source
+from estimator_mnist.export import exporters, runtimes, serving
+from estimator_mnist.export.formats import FORMATS, INT8_LOSS, Source
 from estimator_mnist.remote import is_remote, path_of, rmtree
 
 CALIBRATION_IMAGES = 500

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
-from estimator_mnist import analysis
-from estimator_mnist.analysis import Classified, Mistake
 from estimator_mnist.experiment import replace_file
-from estimator_mnist.statistics import Calibration
+from estimator_mnist.report import analysis
+from estimator_mnist.report.analysis import Classified, Mistake
+from estimator_mnist.report.statistics import Calibration
 
 if TYPE_CHECKING:
     from estimator_mnist.events import Scalars  # with TensorFlow, which the picture of a sweep does without

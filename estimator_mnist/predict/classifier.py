@@ -6,9 +6,10 @@ from typing import Tuple
 import numpy as np
 import tensorflow as tf
 
-from estimator_mnist import checkpoints, cores, exporters, networks, run_config, serving
+from estimator_mnist import checkpoints, cores, networks, run_config
 from estimator_mnist.experiment import Experiment
-from estimator_mnist.predict import Classifier
+from estimator_mnist.export import exporters, serving
+from estimator_mnist.predict.command import Classifier
 from input_fns import InputError
 from input_fns.errors import reason
 

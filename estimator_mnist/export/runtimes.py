@@ -10,11 +10,12 @@ from typing import Any, List, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from estimator_mnist import environments, terminal
+from estimator_mnist import terminal
 from estimator_mnist.errors import RunError
-from estimator_mnist.timing import timed
+from estimator_mnist.export import environments
+from estimator_mnist.export.timing import timed
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Outcome(NamedTuple):
@@ -77,7 +78,7 @@ def in_keras_3(*words: Any) -> None:
     python = environments.python_of(ROOT / "requirements-keras.lock", ROOT / ".venv-keras", _tell)
     env = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
-        [python, "-m", "estimator_mnist.keras3", *map(str, words)], env=env, capture_output=True, text=True
+        [python, "-m", "estimator_mnist.export.keras3", *map(str, words)], env=env, capture_output=True, text=True
     )
     if done.returncode:
         why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

@@ -16,9 +16,9 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams
 from tensorboard.plugins.pr_curve import summary as pr_curve
 
-from estimator_mnist.analysis import Classified
 from estimator_mnist.events import folder_of
 from estimator_mnist.experiment import DATA, MAY_CHANGE, Experiment
+from estimator_mnist.report.analysis import Classified
 
 # TensorBoard reads the event files of a folder by their names: this one comes after those of the training.
 FILE_NAME = "events.out.tfevents.9999999999.end"

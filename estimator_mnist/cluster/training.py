@@ -8,14 +8,16 @@ from typing import Optional
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import checkpoints, cluster_hooks, distribution, exporters, model_dirs, terminal, training
+from estimator_mnist import checkpoints, model_dirs, terminal, training
 from estimator_mnist import estimator as estimators
-from estimator_mnist.cluster_hooks import Cluster, StopAtEnd
+from estimator_mnist.cluster import distribution, hooks
+from estimator_mnist.cluster.hooks import Cluster, StopAtEnd
+from estimator_mnist.cluster.tasks import PS, Task
+from estimator_mnist.cluster.watch import POLL_SECONDS, Watch
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.export import exporters
 from estimator_mnist.hooks import EvaluationLog, TrainingLog
 from estimator_mnist.stopping import Stopped, Stopper
-from estimator_mnist.tasks import PS, Task
-from estimator_mnist.watch import POLL_SECONDS, Watch
 from input_fns import InputError
 
 SHOWN_SECONDS = 10.0  # that a file of the chief may take to be seen
@@ -87,9 +89,9 @@ def take_part(
         log = TrainingLog(None, experiment.steps_per_epoch, lambda step, scalars: None)  # sees that the loss is finite
         if cluster.task.trains:
             start = checkpoints.newest_whole(model_dir)[0]
-            first, _ = cluster_hooks.around(experiment, cluster, stopper)
-            hooks = [*first, log, StopAtEnd(experiment.total_steps)]
-            train_spec = training.training_spec(experiment, data, start, hooks, cluster.task)
+            first, _ = hooks.around(experiment, cluster, stopper)
+            train_hooks = [*first, log, StopAtEnd(experiment.total_steps)]
+            train_spec = training.training_spec(experiment, data, start, train_hooks, cluster.task)
         else:
             train_spec = training.training_spec(experiment, data, 0, [])  # of which it takes the last step
         stopper.deferring = cluster.task.trains

@@ -11,8 +11,9 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Union
 
 import tensorflow as tf
 
-from estimator_mnist import checkpoints, events, results, serving, terminal
+from estimator_mnist import checkpoints, events, results, terminal
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.export import serving
 from estimator_mnist.remote import path_of, rmtree
 
 FOLDER = "export"  # in the model_dir

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Un
 from estimator_mnist import results, stopping
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.stopping import Stopper
-from estimator_mnist.sweep_search import FAILED, FINISHED, PRUNED, STOPPED, Listed, Optuna, Run
+from estimator_mnist.sweep.search import FAILED, FINISHED, PRUNED, STOPPED, Listed, Optuna, Run
 from input_fns import InputError
 
 LOGS = "logs"  # folder in the folder of the sweep: what each run printed

@@ -9,10 +9,10 @@ from google.protobuf import text_format
 from PIL import Image
 from tensorboard.plugins.projector import projector_config_pb2
 
-from estimator_mnist.analysis import Classified, montage
 from estimator_mnist.events import folder_of
 from estimator_mnist.experiment import replace_file
 from estimator_mnist.remote import is_remote, rmtree
+from estimator_mnist.report.analysis import Classified, montage
 
 CONFIG = "projector_config.pbtxt"  # where the projector looks for it, in the folder of a run
 FOLDER = "projector"

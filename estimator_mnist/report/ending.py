@@ -6,11 +6,13 @@ from typing import Dict, List, NamedTuple
 import numpy as np
 
 import input_fns
-from estimator_mnist import (
+from estimator_mnist import checkpoints, losses
+from estimator_mnist.events import Scalars
+from estimator_mnist.experiment import Experiment
+from estimator_mnist.remote import path_of
+from estimator_mnist.report import (
     analysis,
-    checkpoints,
     final_pass,
-    losses,
     paper_curve,
     plots,
     predictions,
@@ -18,11 +20,8 @@ from estimator_mnist import (
     statistics,
     summaries,
 )
-from estimator_mnist.analysis import Classified, Mistake
-from estimator_mnist.events import Scalars
-from estimator_mnist.experiment import Experiment
-from estimator_mnist.remote import path_of
-from estimator_mnist.statistics import Calibration
+from estimator_mnist.report.analysis import Classified, Mistake
+from estimator_mnist.report.statistics import Calibration
 
 SHOWN_MISTAKES = 24
 

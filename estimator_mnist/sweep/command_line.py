@@ -8,7 +8,7 @@ from absl import flags as absl_flags
 from estimator_mnist import flags
 from estimator_mnist.experiment import DATA, Experiment
 from estimator_mnist.flags import FLAGS
-from estimator_mnist.sweep_space import MOST_RUNS, Range, Space
+from estimator_mnist.sweep.settings import MOST_RUNS, Range, Space
 from input_fns import InputError
 
 OWN_FLAGS = ("sweep_dir", "search", "samples", "jobs", "verbosity")

@@ -8,10 +8,11 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 import numpy as np
 import tensorflow as tf
 
-from estimator_mnist import networks, runtimes, serving, terminal
+from estimator_mnist import networks, terminal
 from estimator_mnist.batch_norm import EPSILON, BatchNorm
 from estimator_mnist.errors import RunError
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.export import runtimes, serving
 from estimator_mnist.layers import Activation, Conv2D, Dense, Dropout, Flatten, Layer, Pad2D, Pool2D, scaled_tanh
 
 ONNX_OPSET = 18

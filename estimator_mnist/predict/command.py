@@ -11,9 +11,9 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 
 import numpy as np
 
-from estimator_mnist.contact_sheet import Answer, ContactSheets
 from estimator_mnist.errors import RunError
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.predict.contact_sheet import Answer, ContactSheets
 from estimator_mnist.terminal import percent
 from input_fns import picture_files
 

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 import input_fns
 from estimator_mnist import cores, networks, run_config
-from estimator_mnist.analysis import Classified
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.report.analysis import Classified
 
 
 def over_split(experiment: Experiment, data: input_fns.Data, checkpoint: str) -> Classified:

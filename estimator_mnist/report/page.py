@@ -12,10 +12,11 @@ from markupsafe import Markup
 from PIL import Image
 
 import input_fns
-from estimator_mnist import analysis, checkpoints, ending, events, networks, plots, statistics
-from estimator_mnist.ending import Ending
+from estimator_mnist import checkpoints, events, networks
 from estimator_mnist.experiment import DATA, Experiment, replace_file
 from estimator_mnist.recipes import settings
+from estimator_mnist.report import analysis, ending, plots, statistics
+from estimator_mnist.report.ending import Ending
 from estimator_mnist.terminal import percent
 from input_fns import InputError
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from estimator_mnist.events import Scalars
-from estimator_mnist.plots import INK, TEST, TRAINING
+from estimator_mnist.report.plots import INK, TEST, TRAINING
 
 # In percent: "the test error rate stabilizes after around 10 passes at 0.95%", "dropped to 0.8%" with distortions, "the
 # error rate on the training set reaches 0.35% after 19 passes".

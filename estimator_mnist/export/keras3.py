@@ -1,7 +1,7 @@
 """What is done in the environment of Keras 3, as a program of its own: it has no Estimator, and no TensorFlow 2.15.
 
-    python -m estimator_mnist.keras3 write LAYERS.json WEIGHTS.npz MODEL.keras
-    python -m estimator_mnist.keras3 run MODEL.keras IMAGES.npy BATCH_SIZE OUTPUT.npz
+    python -m estimator_mnist.export.keras3 write LAYERS.json WEIGHTS.npz MODEL.keras
+    python -m estimator_mnist.export.keras3 run MODEL.keras IMAGES.npy BATCH_SIZE OUTPUT.npz
 
 Imports nothing of this project but the clock that all formats are timed with.
 """
@@ -13,7 +13,7 @@ from typing import Callable, Dict, List
 import keras
 import numpy as np
 
-from estimator_mnist.timing import timed
+from estimator_mnist.export.timing import timed
 
 
 def write(layers: str, weights: str, path: str) -> None:

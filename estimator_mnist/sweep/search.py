@@ -6,7 +6,7 @@ from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple
 from urllib.parse import quote
 
 from estimator_mnist.experiment import Experiment
-from estimator_mnist.sweep_space import Setting, Space, name
+from estimator_mnist.sweep.settings import Setting, Space, name
 from input_fns import InputError
 from input_fns.errors import reason
 

@@ -7,13 +7,14 @@ from typing import Callable, Dict, Iterable, List, Tuple, Type
 
 from tqdm import tqdm
 
-from estimator_mnist import flags, model_dirs, remote, sweep_flags, sweep_runs, sweep_space, sweep_table, terminal
+from estimator_mnist import flags, model_dirs, remote, terminal
 from estimator_mnist.errors import RunError
 from estimator_mnist.flags import FLAGS
 from estimator_mnist.stopping import Stopper
-from estimator_mnist.sweep_runs import Outcome, Search
-from estimator_mnist.sweep_search import FAILED, FINISHED, PRUNED, Listed, Optuna, Run
-from estimator_mnist.sweep_space import Setting, Space
+from estimator_mnist.sweep import command_line, runs, settings, table
+from estimator_mnist.sweep.runs import Outcome, Search
+from estimator_mnist.sweep.search import FAILED, FINISHED, PRUNED, Listed, Optuna, Run
+from estimator_mnist.sweep.settings import Setting, Space
 from estimator_mnist.terminal import percent
 from input_fns import Data, InputError
 from input_fns.errors import reason
@@ -32,11 +33,11 @@ def run(words: List[str], find_data: Callable[[], Data]) -> int:
         InputError: A flag or the folder is wrong; nothing was started.
         RunError: The folder cannot be written any more.
     """
-    space = sweep_flags.read(words)
+    space = command_line.read(words)
     if FLAGS.sweep_dir and remote.SCHEME.match(FLAGS.sweep_dir):
         raise InputError(f"--sweep_dir {FLAGS.sweep_dir}: must be a local folder; only a single run's may be remote")
     folder = Path(FLAGS.sweep_dir).expanduser() if FLAGS.sweep_dir else space.default_folder()
-    jobs = FLAGS.jobs or sweep_runs.cores()
+    jobs = FLAGS.jobs or runs.cores()
     maker = _RunMaker(space, folder, find_data)
     if space.search == "optuna":
         space.check_samples()
@@ -67,25 +68,25 @@ def run(words: List[str], find_data: Callable[[], Data]) -> int:
 
 
 def _run(search: Search, jobs: int, folder: Path, stopper: Stopper) -> int:
-    logs = folder / sweep_runs.LOGS
+    logs = folder / runs.LOGS
     terminal.say(f"{search.total:,} runs in {folder}, {jobs} at a time; what each prints is in {logs}")
     with _Progress(search) as progress:
-        outcomes = sweep_runs.run_all(search, jobs, folder, stopper, progress.ended, progress.working)
+        outcomes = runs.run_all(search, jobs, folder, stopper, progress.ended, progress.working)
     for known in search.runs:  # of earlier calls, where the search did not ask for them again
         if known not in outcomes and known.folder.is_dir():
-            outcomes[known] = sweep_runs.finished(known) or Outcome(PRUNED, "", None)
-    rows = sweep_table.rows(outcomes)
+            outcomes[known] = runs.finished(known) or Outcome(PRUNED, "", None)
+    rows = table.rows(outcomes)
     if stopper.requested:
         done = sum(outcome.state == FINISHED for outcome in outcomes.values())
         terminal.say(f"Stopped: {done:,} of {search.total:,} runs are finished; the same command goes on")
         return 128 + stopper.requested
     split = next((o.results.get("evaluated_split", "test") for o in outcomes.values() if o.results), "test")
-    sweep_table.write(rows, outcomes, split, folder)
+    table.write(rows, outcomes, split, folder)
     if rows:
-        sweep_table.show(rows, split)
+        table.show(rows, split)
         pruned = len({run.setting for run, outcome in outcomes.items() if outcome.state == PRUNED})
         terminal.say(f"\n{pruned} settings were ended early, as others were ahead of them" if pruned else "")
-        names = sweep_table.TABLE, sweep_table.RUNS, sweep_table.PICTURE
+        names = table.TABLE, table.RUNS, table.PICTURE
         terminal.say("Table: {}   Runs: {}   Picture: {}".format(*(folder / name for name in names)))
         terminal.say(f"TensorBoard: bash run.sh tensorboard --logdir {folder}")
     failures = {run.name: outcome.reason for run, outcome in outcomes.items() if outcome.state == FAILED}
@@ -105,12 +106,12 @@ class _RunMaker:
     def make(self, setting: Setting, seed: str) -> Run:
         """Raises InputError where the setting is not possible."""
         given = {**self._space.fixed, **dict(setting), "seed": seed}
-        sweep_flags.parse(given)
+        command_line.parse(given)
         named = tuple(FLAGS[name].value for name in NAMING_DATA if name in FLAGS)
         if named not in self._data:
             self._data[named] = self._find_data()
         experiment = flags.experiment(self._data[named])
-        name = sweep_space.name(setting, seed)
+        name = settings.name(setting, seed)
         words = tuple(f"--{flag}={text}" for flag, text in given.items())
         return Run(setting, seed, name, self._folder / name, words, experiment)
 
@@ -118,9 +119,9 @@ class _RunMaker:
 def _check_place(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--sweep_dir {folder}: is a file, not a folder")
-    is_sweep = not folder.is_dir() or (folder / sweep_space.FILE_NAME).exists()
+    is_sweep = not folder.is_dir() or (folder / settings.FILE_NAME).exists()
     if not is_sweep and any(path.name != model_dirs.LOCK for path in folder.iterdir()):
-        raise InputError(f"--sweep_dir {folder}: is not empty and holds no {sweep_space.FILE_NAME}; name another one")
+        raise InputError(f"--sweep_dir {folder}: is not empty and holds no {settings.FILE_NAME}; name another one")
 
 
 class _Progress:

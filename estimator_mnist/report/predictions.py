@@ -7,8 +7,8 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from estimator_mnist.analysis import Classified
 from estimator_mnist.experiment import replace_file
+from estimator_mnist.report.analysis import Classified
 
 FILE_NAME = "predictions.npz"
 

@@ -8,12 +8,13 @@ from typing import Any, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 
-from estimator_mnist import predictions, statistics, terminal
+from estimator_mnist import terminal
 from estimator_mnist.experiment import replace_file
-from estimator_mnist.statistics import Summary
-from estimator_mnist.sweep_runs import Outcome
-from estimator_mnist.sweep_search import FINISHED, Run
-from estimator_mnist.sweep_space import Setting
+from estimator_mnist.report import predictions, statistics
+from estimator_mnist.report.statistics import Summary
+from estimator_mnist.sweep.runs import Outcome
+from estimator_mnist.sweep.search import FINISHED, Run
+from estimator_mnist.sweep.settings import Setting
 from estimator_mnist.terminal import percent
 
 TABLE, RUNS, PICTURE = "sweep.csv", "runs.csv", "sweep.png"
@@ -137,7 +138,7 @@ def write(found: List[Row], outcomes: Dict[Run, Outcome], split: str, folder: Pa
     replace_file(folder / TABLE, _csv(settings))
     replace_file(folder / RUNS, _csv(runs))
     if found:
-        from estimator_mnist import plots
+        from estimator_mnist.report import plots
 
         with plots.style():
             replace_file(folder / PICTURE, plots.png(_picture(found[:SHOWN], split)))
@@ -158,7 +159,7 @@ def _picture(found: List[Row], split: str) -> Any:
     """Draws each setting's runs, their mean with its interval, and the ensemble."""
     from matplotlib.figure import Figure
 
-    from estimator_mnist import plots
+    from estimator_mnist.report import plots
 
     names = _varied(found)
     figure = Figure(figsize=(7.2, 1.3 + 0.34 * len(found)), layout="constrained")

@@ -1,0 +1,1 @@
+"""Image files to answers, by a trained network."""
