@@ -1,6 +1,7 @@
 """Many image files, in the order given, read by several processes and never far ahead of what is asked for."""
 
 import collections
+import concurrent.futures
 import contextlib
 import itertools
 import multiprocessing
@@ -18,6 +19,8 @@ from input_fns import pictures
 CHUNK = 64  # files that a process reads, and a network sees, at a time
 FEW = 4 * CHUNK  # are read here: other processes take as long to start as these take to read
 MAX_PROCESSES = 8
+POLL_SECONDS = 0.1  # after which a signal is noticed
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STANDARD_INPUT = "-"
 # Of the processes that read. NumPy's threads in each of them would wait for each other's, and glibc would give the
 # memory of each picture back to the system and ask for it again, which takes a third of the time.
@@ -72,15 +75,18 @@ def _read_in_processes(chunks: Iterator[List[Found]], preprocess: str) -> Iterat
     ahead: Deque[Future[List[Picture]]] = collections.deque()
     try:
         while True:
-            for chunk in itertools.islice(chunks, 8 * processes - len(ahead)):
-                with _without_sigint():  # the first call starts the processes
-                    ahead.append(executor.submit(_read, chunk, preprocess))
+            more = list(itertools.islice(chunks, 8 * processes - len(ahead)))
+            with _signals_held_back() as came:
+                ahead.extend(executor.submit(_read, chunk, preprocess) for chunk in more)
+                while ahead and not came and not ahead[0].done():
+                    concurrent.futures.wait([ahead[0]], timeout=POLL_SECONDS)
             if not ahead:
                 return
             yield ahead.popleft().result()
     finally:
-        # Waiting, for without it Python's own end may stumble over pipes that are closed already.
-        executor.shutdown(wait=True, cancel_futures=True)
+        with _signals_held_back():
+            # Waiting, for without it Python's own end may stumble over pipes that are closed already.
+            executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _chunks(found: Iterable[Found]) -> Iterator[List[Found]]:
@@ -103,14 +109,23 @@ def _read_one(found: Found, preprocess: str) -> Picture:
 
 
 @contextlib.contextmanager
-def _without_sigint() -> Iterator[None]:
-    """A context in which SIGINT waits. Processes started in it are never interrupted: Ctrl-C reaches all of them, the
-    parent answers it, and one that died while it still starts could hold up the parent's end."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _signals_held_back() -> Iterator[List[int]]:
+    """A context in which SIGINT and SIGTERM do nothing but come into its value; at its end the first does what it does.
+
+    An exception raised amid the pool's own work can leave one of its locks taken for ever. And processes that start in
+    this context are never interrupted: Ctrl-C reaches all of them, and the parent answers it.
+    """
+    came: List[int] = []
+    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in SIGNALS}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process inherits
     try:
-        yield
+        yield came
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _start_process() -> None:
