@@ -10,6 +10,7 @@ import sys  # noqa: E402
 from estimator_mnist import commands, flags  # noqa: E402
 from estimator_mnist.errors import RunError  # noqa: E402
 from estimator_mnist.remote import RemoteError  # noqa: E402
+from estimator_mnist.stopping import Stopped  # noqa: E402
 from input_fns import InputError  # noqa: E402
 
 
@@ -28,11 +29,16 @@ def main(argv: list) -> int:
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
+    except (KeyboardInterrupt, Stopped) as stop:
+        _drop_output()  # Python would write the rest at its end, and wait for a reader that reads no more
+        return stop.exit_code if isinstance(stop, Stopped) else 130
     except BrokenPipeError:  # the reader of a pipe has gone: nobody is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """bash run.sh predict: the answers to real digits, in every form, and to every kind of bad file and flag."""
 
+import array
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -91,7 +94,7 @@ def test_names_that_are_no_text_and_the_same_file_twice(cli, run, digits, tmp_pa
 def call(run: Path, *words: str, **options) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "estimator_mnist", "predict", "--model_dir", str(run), *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},  # a buffer as users have it
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         **options,
@@ -119,8 +122,18 @@ def test_many_files_come_in_order_from_several_processes(run, digits):
         assert answers[f"many_{copy:04d}.png"]["probabilities"] == pytest.approx(original["probabilities"], abs=1e-6)
 
 
+def wait_until_full(pipe: int) -> None:
+    """Waits until nothing more comes into a pipe, for its writer waits for room."""
+    before, waiting = -1, array.array("i", [0])
+    while before != waiting[0] or waiting[0] < 50_000:
+        before = waiting[0]
+        time.sleep(0.5)
+        fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+
+
+@pytest.mark.parametrize("reader", ["reads", "has stopped"])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, "closed pipe"], ids=str)
-def test_no_process_outlives_an_end_amid_the_work(run, digits, how):
+def test_no_process_outlives_an_end_amid_the_work(run, digits, how, reader):
     many = digits / "many"
     many.mkdir()
     for copy in range(3000):
@@ -129,6 +142,8 @@ def test_no_process_outlives_an_end_amid_the_work(run, digits, how):
     assert process.stdout is not None and process.stderr is not None
     for _ in range(100):
         process.stdout.readline()
+    if reader == "has stopped":
+        wait_until_full(process.stdout.fileno())
     if how == "closed pipe":
         process.stdout.close()
     else:

@@ -14,6 +14,7 @@ import numpy as np
 from estimator_mnist.errors import RunError
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.predict.contact_sheet import Answer, ContactSheets
+from estimator_mnist.stopping import Stopped
 from estimator_mnist.terminal import percent
 from input_fns import picture_files
 
@@ -44,11 +45,12 @@ def run(
     Raises:
         InputError: No contact sheet can be written there.
         RunError: A file has no answer, or the run failed.
+        Stopped: SIGTERM came.
     """
     if preprocess == "auto":
         preprocess = "mnist" if experiment.dataset.split(":")[0] == "mnist" else "fit"
     sheets = ContactSheets(Path(sheet).expanduser(), experiment.class_names) if sheet else None
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit that ends the processes that read
+    signal.signal(signal.SIGTERM, _stop)  # by an exception, which ends the processes that read
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # its encoding may lack what names are written in
     show = print_json if as_json else print_table
@@ -64,6 +66,10 @@ def run(
         sheets.close()
     if errors:
         raise RunError(f"{errors:,} of {files:,} files have no answer: their lines say why")
+
+
+def _stop(signum: int, frame: object) -> None:
+    raise Stopped(signum)
 
 
 def answers(words: Sequence[str], preprocess: str, load: Callable[[], Classifier]) -> Iterator[List[Answer]]:
