@@ -10,14 +10,13 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 from absl import flags as absl_flags
 
 import input_fns
-from estimator_mnist import errors, flags, model_dirs, results, terminal, tools
-from estimator_mnist.cluster import tasks
-from estimator_mnist.cluster.tasks import Task
+from estimator_mnist import errors, flags, model_dirs, results, tasks, terminal, tools
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.flags import FLAGS
 from estimator_mnist.quiet import configure_tensorflow, quiet_tensorflow
 from estimator_mnist.remote import path_of
 from estimator_mnist.stopping import Stopped, Stopper
+from estimator_mnist.tasks import Task
 from input_fns import InputError
 
 

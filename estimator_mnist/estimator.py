@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from estimator_mnist import run_config
-from estimator_mnist.cluster.tasks import Task
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.model_fn import model_fn
+from estimator_mnist.tasks import Task
 
 InputFn = Callable[[], tf.data.Dataset]
 

@@ -4,8 +4,7 @@ from typing import Dict, Optional
 
 import tensorflow as tf
 
-from estimator_mnist import averaging, cores, losses, networks
-from estimator_mnist.cluster import distribution
+from estimator_mnist import averaging, cores, distribution, losses, networks
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.networks import scaled
 from estimator_mnist.optimizers import Optimizer

@@ -5,10 +5,9 @@ from typing import Optional
 
 import tensorflow as tf
 
-from estimator_mnist import cores
-from estimator_mnist.cluster import distribution
-from estimator_mnist.cluster.tasks import Task
+from estimator_mnist import cores, distribution
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.tasks import Task
 
 KEEP_CHECKPOINTS = 5
 

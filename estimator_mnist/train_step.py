@@ -9,8 +9,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from estimator_mnist import averaging, batch_norm, cores, curvature, losses
-from estimator_mnist.cluster import distribution
+from estimator_mnist import averaging, batch_norm, cores, curvature, distribution, losses
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.layers import Noise
 from estimator_mnist.networks import Network, scaled

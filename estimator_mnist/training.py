@@ -8,12 +8,10 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import checkpoints, events, networks, results, terminal
+from estimator_mnist import checkpoints, distribution, events, networks, results, terminal
 from estimator_mnist import estimator as estimators
-from estimator_mnist.cluster import distribution
 from estimator_mnist.cluster import hooks as cluster_hooks
 from estimator_mnist.cluster.hooks import Cluster, EvaluationListener
-from estimator_mnist.cluster.tasks import Task
 from estimator_mnist.estimator import InputFn
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.export import exporters
@@ -26,6 +24,7 @@ from estimator_mnist.report import page as report
 from estimator_mnist.report.ending import Ending
 from estimator_mnist.report.histograms import Histograms
 from estimator_mnist.stopping import Stopped, Stopper
+from estimator_mnist.tasks import Task
 
 PROFILE = "profile"  # folder in the model_dir for --profile
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import launch
 
-from estimator_mnist.cluster import tasks
+from estimator_mnist import tasks
 from input_fns import InputError
 
 CLUSTER = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}

@@ -9,7 +9,7 @@ from typing import List
 
 import tensorflow as tf
 
-from estimator_mnist.cluster import distribution, tasks
+from estimator_mnist import distribution, tasks
 from estimator_mnist.experiment import Experiment
 
 LOOPS, CALLS = 50, 12  # all-reduces in a session call, and calls; the first two of them warm up

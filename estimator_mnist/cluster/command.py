@@ -11,12 +11,11 @@ import time
 from typing import IO, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 import input_fns
-from estimator_mnist import flags, stopping, terminal
-from estimator_mnist.cluster import tasks
-from estimator_mnist.cluster.tasks import CHIEF, EVALUATOR, PS, WORKER
+from estimator_mnist import flags, stopping, tasks, terminal
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.flags import FLAGS
 from estimator_mnist.stopping import Stopped, Stopper
+from estimator_mnist.tasks import CHIEF, EVALUATOR, PS, WORKER
 from input_fns import InputError
 
 POLL_SECONDS = 0.1

@@ -7,7 +7,6 @@ from typing import Callable, List, NamedTuple, Sequence, Tuple
 import tensorflow as tf
 
 from estimator_mnist import checkpoints, model_fn
-from estimator_mnist.cluster.tasks import Task
 from estimator_mnist.cluster.watch import Watch
 from estimator_mnist.errors import LOST, RunError
 from estimator_mnist.estimator import Estimator, InputFn
@@ -15,6 +14,7 @@ from estimator_mnist.experiment import Experiment
 from estimator_mnist.export import exporters
 from estimator_mnist.remote import path_of
 from estimator_mnist.stopping import Stopper
+from estimator_mnist.tasks import Task
 
 WAIT_SECONDS = 0.1  # between two looks at how far the others are
 

@@ -8,16 +8,16 @@ from typing import Optional
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import checkpoints, model_dirs, terminal, training
+from estimator_mnist import checkpoints, distribution, model_dirs, terminal, training
 from estimator_mnist import estimator as estimators
-from estimator_mnist.cluster import distribution, hooks
+from estimator_mnist.cluster import hooks
 from estimator_mnist.cluster.hooks import Cluster, StopAtEnd
-from estimator_mnist.cluster.tasks import PS, Task
 from estimator_mnist.cluster.watch import POLL_SECONDS, Watch
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.export import exporters
 from estimator_mnist.hooks import EvaluationLog, TrainingLog
 from estimator_mnist.stopping import Stopped, Stopper
+from estimator_mnist.tasks import PS, Task
 from input_fns import InputError
 
 SHOWN_SECONDS = 10.0  # that a file of the chief may take to be seen

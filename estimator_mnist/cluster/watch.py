@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Callable, Dict, List, Optional
 
-from estimator_mnist.cluster.tasks import PS, Peer, Task
+from estimator_mnist.tasks import PS, Peer, Task
 
 POLL_SECONDS = 0.5
 CONNECT_SECONDS = 2.0

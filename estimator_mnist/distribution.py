@@ -12,9 +12,9 @@ import tensorflow as tf
 from tensorflow.python.training import monitored_session
 
 import input_fns
-from estimator_mnist.cluster import tasks
-from estimator_mnist.cluster.tasks import Task
+from estimator_mnist import tasks
 from estimator_mnist.experiment import Experiment
+from estimator_mnist.tasks import Task
 from input_fns import InputError
 
 POLL_SECONDS = 1.0  # how often a worker asks whether the chief has initialised the variables on the ps
