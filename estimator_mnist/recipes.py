@@ -66,6 +66,14 @@ RECIPES: Dict[str, Dict[str, Dict[str, Any]]] = {
             "learning_rate": 0.003,
             "dropout_rate": 0.3,
         },
+        "conv_plain": {
+            **_ONE_CYCLE,
+            **_ELASTIC,
+            "batch_size": 128,
+            "train_epochs": 8,
+            "learning_rate": 0.001,
+            "dropout_rate": 0.3,
+        },
         "lenet5": {**_ONE_CYCLE, **_ELASTIC, "batch_size": 64, "train_epochs": 30, "learning_rate": 0.003},
     },
     "paper": {"lenet5": _PAPER},
@@ -77,6 +85,7 @@ _ON_DATASET: Dict[Tuple[str, str], Dict[str, Dict[str, Any]]] = {
     ("best", "fashion_mnist"): {
         "dense": _MIRROR,
         "conv": {**_MIRROR, "batch_norm": True, "train_epochs": 48},
+        "conv_plain": _MIRROR,
         "lenet5": _MIRROR,
     },
 }
