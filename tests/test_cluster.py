@@ -158,6 +158,9 @@ def test_parameter_servers_and_the_evaluator_end_when_the_training_has(cli, tmp_
     train_loss = np.array(results(tmp_path / "run")["train_loss"])
     assert (np.diff(train_loss[:4]) < 0).all() and train_loss[-1] < 0.2
     assert results(tmp_path / "run")["final"]["test_accuracy"] > 0.9
+    (tmp_path / "run" / "results.json").unlink()  # as if the chief had been killed between its last step and its end
+    again = cli("cluster", *words)
+    assert again.returncode == 0 and "[ps/1] ps/1: nothing to do: the run is trained to its end" in again.stdout
 
 
 def test_ctrl_c_and_the_end_of_the_command_leave_no_task(tmp_path):

@@ -70,9 +70,16 @@ def take_part(
         Stopped: A signal to this or another task ended the run.
         tf.errors.OpError, OSError: Something could not be read or written.
     """
+
+    def over() -> bool:
+        return not anew and is_trained(experiment, model_dir)
+
     # A ps is called by the chief; all others begin when the chief has put the model_dir in order, and listens.
-    if cluster.task.type != PS:
-        if not cluster.watch.wait_for(cluster.task.chief, lambda: not anew and is_trained(experiment, model_dir)):
+    if cluster.task.type == PS:
+        if over():  # a chief with nothing to train calls none
+            return False
+    else:
+        if not cluster.watch.wait_for(cluster.task.chief, over):
             return False
         stored = _stored(model_dir)
         differences = experiment.differences(stored)
