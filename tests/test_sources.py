@@ -31,7 +31,9 @@ def write_idx(folder: Path, train: int = 30, test: int = 20, **damage: bytes) ->
 @pytest.fixture
 def prepared_copy(mnist, tmp_path: Path) -> Path:
     """A TFDS folder of the test's own, with MNIST in it, that may be damaged."""
-    shutil.copytree(DATA_DIR / "mnist" / "3.0.1", tmp_path / "tfds" / "mnist" / "3.0.1")
+    # As TFDS leaves it: without the cache that an earlier run has put beside the data where that is writable.
+    leave_out = shutil.ignore_patterns("estimator_mnist_cache*")
+    shutil.copytree(DATA_DIR / "mnist" / "3.0.1", tmp_path / "tfds" / "mnist" / "3.0.1", ignore=leave_out)
     for path in [tmp_path / "tfds" / "mnist" / "3.0.1", *(tmp_path / "tfds" / "mnist" / "3.0.1").iterdir()]:
         path.chmod(0o755 if path.is_dir() else 0o644)
     return tmp_path / "tfds"
