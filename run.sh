@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
-# Makes .venv once from the lock file, then hands every word to `python -m estimator_mnist`.
+# Makes .venv once from the lock file, then hands every word to the package estimator_mnist.
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# The project is where this file is, not where a symbolic link to it is. (macOS before 12.3 has no `readlink -f`.)
+script=${BASH_SOURCE[0]}
+while [ -L "$script" ]; do
+  target=$(readlink "$script")
+  case $target in /*) script=$target ;; *) script=$(dirname "$script")/$target ;; esac
+done
+root=$(CDPATH='' cd -- "$(dirname "$script")" && pwd -P)
 venv=$root/.venv
 lock=$root/requirements.lock
 gpu_lock=$root/requirements-gpu.lock  # tensorflow[and-cuda] in place of plain tensorflow
@@ -32,8 +38,18 @@ find_python() {
   return 1
 }
 
-# The copy of the lock in .venv is written last: without it, or with another one, .venv is not whole.
-is_whole() { cmp -s "$lock" "$venv/installed.lock"; }
+# The copy of the lock in .venv is written last: without it, or with another one, .venv is incomplete.
+is_complete() { cmp -s "$lock" "$venv/installed.lock"; }
+
+# Deletes an incomplete or outdated .venv, but only one that this script made: the marker is the first file in it.
+marker=.made-by-estimator-mnist
+remove_venv() {
+  if [ -e "$venv/$marker" ] || [ -e "$venv/installed.lock" ] || [ -z "$(ls -A "$venv" 2>/dev/null)" ]; then
+    rm -rf "$venv"
+  else
+    fail "$venv was not made by run.sh: move or delete it, then run the same command again"
+  fi
+}
 
 make_venv() {
   local python
@@ -42,9 +58,10 @@ make_venv() {
   # macOS has no flock command. pip inherits the file, so that a pip that outlives a killed run.sh is waited for.
   exec 9>"$root/.venv.making" || fail "cannot write to $root: .venv is made there"
   "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
-  if is_whole; then return; fi  # another call made it meanwhile
+  if is_complete; then return; fi  # another call made it meanwhile
   echo "run.sh: making .venv from $(basename "$lock") (once; some minutes)" >&2
-  rm -rf "$venv"
+  remove_venv
+  mkdir "$venv" && touch "$venv/$marker" || fail "cannot write to $root: .venv is made there"
   "$python" -m venv "$venv" || fail "'$python -m venv $venv' failed (see above)"
   # One package (promise) comes as source: its build tools are pinned too, and installed before it.
   install "$root/requirements-build.lock" && install "$lock" --no-build-isolation ||
@@ -61,6 +78,6 @@ install() {
   fi
 }
 
-is_whole || make_venv
+is_complete || make_venv
 export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
 exec "$venv/bin/python" -m estimator_mnist "$@"

@@ -68,6 +68,28 @@ def test_a_call_that_was_killed_is_repaired_by_the_next(project):
     assert done.returncode == 0 and "['after']" in done.stdout
 
 
+def test_a_symbolic_link_in_another_project_leaves_that_project_s_environment_alone(project, tmp_path):
+    other = tmp_path / "other project"
+    (other / ".venv" / "lib").mkdir(parents=True)
+    (other / "tools").mkdir()
+    (other / "run.sh").symlink_to(project / "run.sh")
+    (other / "tools" / "relative.sh").symlink_to("../run.sh")
+    for name in ("run.sh", "tools/relative.sh"):
+        done = subprocess.run(["bash", str(other / name), "word"], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0 and done.stdout.endswith("['word']\n"), done.stderr
+    assert (other / ".venv" / "lib").is_dir() and (project / ".venv" / "installed.lock").is_file()
+
+
+def test_an_environment_that_run_sh_did_not_make_is_refused_and_kept(project):
+    (project / ".venv").mkdir()
+    (project / ".venv" / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    done = call(project)
+    assert done.returncode == 2 and "was not made by run.sh: move or delete it" in done.stderr
+    assert (project / ".venv" / "pyvenv.cfg").read_text() == "home = /usr/bin\n"
+    (project / ".venv" / "pyvenv.cfg").unlink()
+    assert call(project).returncode == 0, "an empty folder is nobody's"
+
+
 def test_two_calls_at_once_do_not_break_each_other(project):
     calls = [start(project, str(number)) for number in range(3)]
     for number, process in enumerate(calls):
