@@ -31,7 +31,7 @@ find_python() {
   fi
   for candidate in python3.11 python3.10 python3.9 python3; do
     # Asking it to run, and not only whether it is there: a pyenv shim is there for every version.
-    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; then
+    if "$candidate" -I -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; then
       command -v "$candidate" && return
     fi
   done
@@ -57,12 +57,12 @@ make_venv() {
   # The lock lives in the open file: it is gone when its holders are, however they end. Python takes it, for
   # macOS has no flock command. pip inherits the file, so that a pip that outlives a killed run.sh is waited for.
   exec 9>"$root/.venv.making" || fail "cannot write to $root: .venv is made there"
-  "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
+  "$python" -I -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
   if is_complete; then return; fi  # another call made it meanwhile
   echo "run.sh: making .venv from $(basename "$lock") (once; some minutes)" >&2
   remove_venv
   mkdir "$venv" && touch "$venv/$marker" || fail "cannot write to $root: .venv is made there"
-  "$python" -m venv "$venv" || fail "'$python -m venv $venv' failed (see above)"
+  "$python" -I -m venv "$venv" || fail "'$python -m venv $venv' failed (see above)"
   # One package (promise) comes as source: its build tools are pinned too, and installed before it.
   install "$root/requirements-build.lock" && install "$lock" --no-build-isolation ||
     fail "packages could not be installed (see above); call again to go on"
@@ -74,10 +74,10 @@ install() {
   if command -v uv >/dev/null 2>&1; then
     VIRTUAL_ENV=$venv uv pip install --quiet --require-hashes --no-deps -r "$@"
   else
-    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input --require-hashes --no-deps -r "$@"
+    "$venv/bin/python" -I -m pip install -qq --disable-pip-version-check --no-input --require-hashes --no-deps -r "$@"
   fi
 }
 
 is_complete || make_venv
-export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
-exec "$venv/bin/python" -m estimator_mnist "$@"
+# -I: no module is imported from the current folder, which may hold files of unknown origin; see run_module.py.
+exec "$venv/bin/python" -I "$root/estimator_mnist/system/run_module.py" estimator_mnist "$@"

@@ -25,6 +25,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from benchmarks.faults import checkpointed, end_of, equal, parser_of
+from estimator_mnist.system.interpreter import module_command
 
 POLL_SECONDS = 0.01
 TIMEOUT_SECONDS = 300
@@ -99,7 +100,7 @@ def _show(tallies: Dict[str, Killed]) -> None:
 
 
 def _start(words: List[str], model_dir: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "estimator_mnist", "cluster", *words, "--model_dir", str(model_dir)]
+    command = module_command("estimator_mnist", "cluster", *words, "--model_dir", model_dir)
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

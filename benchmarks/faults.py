@@ -22,6 +22,8 @@ import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
+from estimator_mnist.system.interpreter import module_command
+
 MOMENTS = ("any time", "checkpoint", "evaluation", "end")
 COMPARED = ("untrained", "train_loss", "final", "best", "global_step")
 POLL_SECONDS = 0.001
@@ -101,7 +103,7 @@ def _harness(options: argparse.Namespace, folder: Path) -> int:
 
 
 def _start(flags: List[str], model_dir: Path) -> "subprocess.Popen[bytes]":
-    words = [sys.executable, "-m", "estimator_mnist", *flags, "--model_dir", str(model_dir)]
+    words = module_command("estimator_mnist", *flags, "--model_dir", model_dir)
     return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=None)
 
 

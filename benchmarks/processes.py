@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
+from estimator_mnist.system.interpreter import ROOT, module_command
 from input_fns import InputError
 
-ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_SECONDS = 900
 Main = Callable[..., int]
 
@@ -45,7 +45,7 @@ def run(words: List[str]) -> Finished:
     Raises:
         SystemExit: It failed, or took longer than TIMEOUT_SECONDS; with the end of what it said.
     """
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         started, began = time.time(), time.perf_counter()
         process = subprocess.Popen(words, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
@@ -71,7 +71,7 @@ def run(words: List[str]) -> Finished:
 
 def module(name: str, *words: object) -> List[str]:
     """Returns the words that run a module of this project in this environment."""
-    return [sys.executable, "-m", name, *map(str, words)]
+    return module_command(name, *words)
 
 
 def say(text: str) -> None:

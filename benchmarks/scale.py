@@ -32,6 +32,7 @@ from tabulate import tabulate
 from benchmarks.processes import ROOT, as_command, say, update_json
 from benchmarks.scale_model import Network, Step, network_of, step_of
 from estimator_mnist.cluster.command import Place, places
+from estimator_mnist.system.interpreter import module_command
 from input_fns import InputError
 
 SIZES = (1, 25_000, 100_000, 400_000)  # float32 of a vector; the gradients of conv are 365,674
@@ -103,7 +104,7 @@ def _steps(model: str, batch: int, quick: bool) -> int:
 
 
 def _all_reduce(size: int, cores: Sequence[int]) -> List[float]:
-    words = ["-m", "benchmarks.peers.all_reduce", str(size)]
+    words = module_command("benchmarks.peers.all_reduce", size)
     return json.loads(_run([(place.config, words) for place in _pair()], cores))["seconds"]
 
 
@@ -131,8 +132,8 @@ def _pair() -> List[Place]:
 
 
 def _words(model: str, batch: int, steps: int, folder: str) -> List[str]:
-    words = ["-m", "estimator_mnist", "--model", model, "--batch_size", str(batch), "--train_steps", str(steps)]
-    return [*words, "--evals", "1", "--model_dir", folder]
+    words = ["--model", model, "--batch_size", batch, "--train_steps", steps, "--evals", 1, "--model_dir", folder]
+    return module_command("estimator_mnist", *words)
 
 
 def _images_per_second(folder: str) -> float:
@@ -143,10 +144,10 @@ def _run(jobs: Sequence[Tuple[str, List[str]]], cores: Sequence[int]) -> str:
     """Runs processes, (TF_CONFIG, words), each bound to a core of its own, and returns what the first one printed."""
     processes = []
     for (config, words), core in zip(jobs, cores):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "TF_CONFIG": config}
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_CONFIG": config}
         processes.append(
             subprocess.Popen(
-                [sys.executable, *words],
+                words,
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -22,6 +22,7 @@ import input_fns
 from benchmarks.processes import as_command, pyplot, say, spread
 from estimator_mnist.errors import RunError
 from estimator_mnist.export import environments
+from estimator_mnist.system.interpreter import module_command
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT_SECONDS = 300
@@ -96,8 +97,9 @@ def _compete(model: str, contestants: List[Contestant], rounds: int, idx_dir: Pa
 
 
 def _run(python: str, contestant: Contestant, model: str, idx_dir: Path) -> Optional[float]:
-    words = [python, "-m", f"benchmarks.peers.{contestant.module}", model, str(idx_dir), contestant.variant]
-    env = {**os.environ, "PYTHONPATH": str(HERE.parent), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    peer = f"benchmarks.peers.{contestant.module}"
+    words = module_command(peer, model, idx_dir, contestant.variant, python=python)
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
         return float(json.loads(done.stdout.splitlines()[-1])["images_per_second"])

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import List
 
 from estimator_mnist.quiet import quiet_tensorflow
+from estimator_mnist.system.interpreter import ROOT, module_command
 from input_fns import InputError
 
-ROOT = Path(__file__).resolve().parent.parent
-BENCHMARKS = ("throughput", "job", "growth", "faults", "cluster_faults", "scale")
+BENCHMARKS = ("throughput", "job", "growth", "faults", "cluster_faults", "scale", "checkouts")
 
 
 def tensorboard(words: List[str]) -> int:
@@ -23,7 +23,8 @@ def tensorboard(words: List[str]) -> int:
     quiet_tensorflow()
     # TensorBoard 2.15 warns at each start of a package that the lock file keeps as it needs it.
     quiet = ["-W", "ignore:pkg_resources is deprecated"]
-    os.execv(sys.executable, [sys.executable, *quiet, "-m", "tensorboard.main", *defaults, *words])
+    program, *rest = module_command("tensorboard.main", *defaults, *words)
+    os.execv(program, [program, *quiet, *rest])
 
 
 def benchmark(words: List[str]) -> int:
@@ -33,7 +34,8 @@ def benchmark(words: List[str]) -> int:
         raise InputError(f"benchmark: there is no {name}; name one of {', '.join(BENCHMARKS)}")
     quiet_tensorflow()
     # Not as a child: at Ctrl-C it would be killed after a quarter of a second, and leave its large files behind.
-    os.execv(sys.executable, [sys.executable, "-m", f"benchmarks.{name}", *rest])
+    command = module_command(f"benchmarks.{name}", *rest)
+    os.execv(command[0], command)
 
 
 def test(words: List[str]) -> int:

@@ -3,7 +3,6 @@
 import functools
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Callable
 
@@ -13,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import input_fns  # noqa: E402
+from estimator_mnist.system.interpreter import module_command  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +59,9 @@ def cli(tmp_path: Path) -> Run:
 
 def _command_line(folder: Path, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "estimator_mnist", *map(str, words)],
+        module_command("estimator_mnist", *words),
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        env={**os.environ, **env},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -72,9 +72,8 @@ def _command_line(folder: Path, *words: str, **env: str) -> "subprocess.Complete
 def launch(folder: Path, *words: str, prepare: "Callable[[], None] | None" = None) -> "subprocess.Popen[str]":
     """Starts the command line in a folder; `prepare` is called in the process before it begins."""
     return subprocess.Popen(
-        [sys.executable, "-m", "estimator_mnist", *words],
+        module_command("estimator_mnist", *words),
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

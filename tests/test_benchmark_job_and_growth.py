@@ -1,14 +1,12 @@
 """The benchmarks of the whole job and of growth run, and write what they print. No figure decides a test."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
-from conftest import ROOT
 
 from benchmarks import growth, job, processes
 
@@ -53,8 +51,7 @@ def test_growth_measures_runs_and_leaves_no_files(mnist, tmp_path, capsys):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_growth_deletes_its_files_when_it_is_stopped(mnist, tmp_path, number):
     words = ["--only", "examples", "--times", "40", "--folder", tmp_path, "--out", tmp_path / "out"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(processes.module("benchmarks.growth", *words), env=env, stderr=subprocess.PIPE)
+    process = subprocess.Popen(processes.module("benchmarks.growth", *words), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("growth-*/idx/*")) and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -4,15 +4,14 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
 
 from estimator_mnist import events
+from estimator_mnist.system.interpreter import module_command
 
 SMALL = ["--source", "sample", "--model", "dense", "--train_epochs", "2"]
 RESULT_KEYS = {
@@ -234,8 +233,8 @@ def test_the_accuracy_of_the_notebook_s_dense_network(cli, tmp_path, mnist):
 
 
 def test_tensorboard_without_runs_is_one_line(tmp_path):
-    words = [sys.executable, "-m", "estimator_mnist", "tensorboard"]
-    env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    words = module_command("estimator_mnist", "tensorboard")
+    env = {"PATH": "/usr/bin:/bin"}
     done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("error: --logdir") and done.stderr.count("\n") == 1
 

@@ -249,11 +249,11 @@ def environment(image: Path, **values: str) -> Dict[str, str]:
     return {**os.environ, **set_there, "PYTHONPATH": str(image / "app"), **values}
 
 
-def entrypoint() -> List[str]:
+def entrypoint(image: Path) -> List[str]:
     (argument,) = instructions("ENTRYPOINT")
     words = json.loads(argument)  # the exec form: in the other one a shell would be process 1, and get the signals
     assert words[0] == "python"
-    return [sys.executable, *words[1:]]
+    return [sys.executable, *(word.replace("/app/", f"{image}/app/") for word in words[1:])]
 
 
 def test_the_image_s_data_is_decoded_where_the_run_finds_it(image, mnist):
@@ -278,7 +278,7 @@ def test_the_image_s_process_1_saves_at_sigterm_and_goes_on(image):
     alone = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"]
     if not shutil.which(alone[0]) or subprocess.run([*alone, "true"], capture_output=True).returncode:
         pytest.skip("needs process namespaces (unshare)")
-    words = [*entrypoint(), *RUN, "--train_steps", "100000", "--evals", "2", "--model_dir", "run"]
+    words = [*entrypoint(image), *RUN, "--train_steps", "100000", "--evals", "2", "--model_dir", "run"]
     process = subprocess.Popen(
         [*alone, *words],
         cwd=image / "work",

@@ -7,17 +7,16 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import termios
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from PIL import Image
 
 from estimator_mnist.predict.contact_sheet import Answer, ContactSheets
+from estimator_mnist.system.interpreter import module_command
 from input_fns import idx
 
 NAMES = [str(digit) for digit in range(10)]
@@ -93,14 +92,25 @@ def test_names_that_are_no_text_and_the_same_file_twice(cli, run, digits, tmp_pa
 
 def call(run: Path, *words: str, **options) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "estimator_mnist", "predict", "--model_dir", str(run), *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},  # a buffer as users have it
+        module_command("estimator_mnist", "predict", "--model_dir", run, *words),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         # What a shell starts in the background ignores SIGINT, and so would all that these tests start.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **options,
     )
+
+
+def test_code_in_the_folder_of_the_images_is_not_run(run, digits, tmp_path):
+    """People classify folders that they have downloaded."""
+    for name in ("json", "numpy", "PIL", "tensorflow", "tqdm", "multiprocessing", "sitecustomize"):
+        (digits / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nraise SystemExit(99)\n")
+    for number in range(300):  # so many that other processes read them
+        (digits / f"copy-{number}.png").write_bytes((digits / "07_7.png").read_bytes())
+    process = call(run, "--json", ".", cwd=digits)
+    out, err = process.communicate()
+    assert process.returncode == 1 and len(json.loads(out)) > 300, err  # the broken file has no answer
+    assert not (tmp_path / "ran").exists()
 
 
 def test_standard_input_and_words_after_two_dashes(run, digits):

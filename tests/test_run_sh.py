@@ -18,6 +18,8 @@ def project(tmp_path: Path) -> Path:
     (folder / "estimator_mnist").mkdir(parents=True)
     (folder / "estimator_mnist" / "__init__.py").touch()
     (folder / "estimator_mnist" / "__main__.py").write_text("import sys\nprint(sys.argv[1:])\n")
+    (folder / "estimator_mnist" / "system").mkdir()
+    shutil.copy(ROOT / "estimator_mnist" / "system" / "run_module.py", folder / "estimator_mnist" / "system")
     shutil.copy(ROOT / "run.sh", folder)
     for name in ("requirements.lock", "requirements-gpu.lock", "requirements-build.lock"):
         (folder / name).write_text(f"# nothing: {name}\n")
@@ -88,6 +90,14 @@ def test_an_environment_that_run_sh_did_not_make_is_refused_and_kept(project):
     assert (project / ".venv" / "pyvenv.cfg").read_text() == "home = /usr/bin\n"
     (project / ".venv" / "pyvenv.cfg").unlink()
     assert call(project).returncode == 0, "an empty folder is nobody's"
+
+
+def test_no_module_of_the_current_folder_is_run(project, tmp_path):
+    assert call(project).returncode == 0
+    for name in ("json", "numpy", "runpy", "os", "sitecustomize", "estimator_mnist"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a module of the current folder was run')\n")
+    done = call(project, "word", PYTHONPATH=str(tmp_path), PYTHONINSPECT="1")
+    assert done.returncode == 0 and done.stdout == "['word']\n", done.stderr
 
 
 def test_two_calls_at_once_do_not_break_each_other(project):

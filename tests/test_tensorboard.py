@@ -5,7 +5,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Iterator
@@ -13,6 +12,8 @@ from typing import Iterator
 import pytest
 from conftest import ROOT
 from test_faults import end, start
+
+from estimator_mnist.system.interpreter import module_command
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 from playwright.sync_api import Browser, Page, expect  # noqa: E402
@@ -43,7 +44,7 @@ def address(runs: Path, tmp_path_factory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = [sys.executable, "-m", "estimator_mnist", "tensorboard", "--logdir", str(runs), "--port", str(port)]
+    words = module_command("estimator_mnist", "tensorboard", "--logdir", runs, "--port", port)
     log = tmp_path_factory.mktemp("log") / "tensorboard.txt"
     with open(log, "w") as output:
         process = subprocess.Popen(words, cwd=ROOT, env=os.environ, stdout=output, stderr=output)

@@ -15,6 +15,7 @@ from estimator_mnist import flags, stopping, tasks, terminal
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.flags import FLAGS
 from estimator_mnist.stopping import Stopped, Stopper
+from estimator_mnist.system.interpreter import module_command
 from estimator_mnist.tasks import CHIEF, EVALUATOR, PS, WORKER
 from input_fns import InputError
 
@@ -132,7 +133,7 @@ class _Tasks:
             environment[terminal.PROGRESS_PIPE] = str(progress)
             handed.append(progress)
         process = subprocess.Popen(
-            [sys.executable, "-m", "estimator_mnist", *self._words],
+            module_command("estimator_mnist", *self._words),
             env=environment,
             pass_fds=handed,
             stdin=subprocess.DEVNULL,

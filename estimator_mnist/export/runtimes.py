@@ -14,8 +14,7 @@ from estimator_mnist import terminal
 from estimator_mnist.errors import RunError
 from estimator_mnist.export import environments
 from estimator_mnist.export.timing import timed
-
-ROOT = Path(__file__).resolve().parents[2]
+from estimator_mnist.system.interpreter import ROOT, module_command
 
 
 class Outcome(NamedTuple):
@@ -76,9 +75,9 @@ def in_keras_3(*words: Any) -> None:
         RunError: The environment cannot be made, or the program failed.
     """
     python = environments.python_of(ROOT / "requirements-keras.lock", ROOT / ".venv-keras", _tell)
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    env = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
-        [python, "-m", "estimator_mnist.export.keras3", *map(str, words)], env=env, capture_output=True, text=True
+        module_command("estimator_mnist.export.keras3", *words, python=python), env=env, capture_output=True, text=True
     )
     if done.returncode:
         why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

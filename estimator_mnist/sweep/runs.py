@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Union
@@ -12,6 +11,7 @@ from estimator_mnist import results, stopping
 from estimator_mnist.experiment import Experiment
 from estimator_mnist.stopping import Stopper
 from estimator_mnist.sweep.search import FAILED, FINISHED, PRUNED, STOPPED, Listed, Optuna, Run
+from estimator_mnist.system.interpreter import module_command
 from input_fns import InputError
 
 LOGS = "logs"  # folder in the folder of the sweep: what each run printed
@@ -136,7 +136,7 @@ class _Processes:
         self._logs.mkdir(exist_ok=True)
         with open(self._log(run), "wb") as log:
             self.running[run] = subprocess.Popen(
-                [sys.executable, "-m", "estimator_mnist", *run.words, "--model_dir", str(run.folder)],
+                module_command("estimator_mnist", *run.words, "--model_dir", run.folder),
                 env={**os.environ, stopping.PARENT_PIPE: str(self._reader)},
                 pass_fds=[self._reader],
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,1 @@
+"""What the operating system and the Python interpreter are asked for; knows nothing of networks, data or runs."""
