@@ -24,7 +24,7 @@ from tabulate import tabulate
 
 import input_fns
 from benchmarks.processes import as_command, module, pyplot, run, say, update_json
-from input_fns import idx
+from input_fns.sources import idx
 
 MB = 10**6
 # (full, quick)

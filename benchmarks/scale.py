@@ -31,7 +31,7 @@ from tabulate import tabulate
 
 from benchmarks.processes import ROOT, as_command, say, update_json
 from benchmarks.scale_model import Network, Step, network_of, step_of
-from estimator_mnist.cluster.command import Place, places
+from estimator_mnist.cli.local_cluster import Place, places
 from estimator_mnist.system.interpreter import module_command
 from input_fns import InputError
 

@@ -20,8 +20,8 @@ from tabulate import tabulate
 
 import input_fns
 from benchmarks.processes import as_command, pyplot, say, spread
-from estimator_mnist.errors import RunError
-from estimator_mnist.export import environments
+from estimator_mnist.export import isolated_venv
+from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.interpreter import module_command
 
 HERE = Path(__file__).resolve().parent
@@ -114,7 +114,7 @@ def _python(environment: str) -> Optional[str]:
         return sys.executable
     requirements, folder = HERE / f"requirements-{environment}.txt", HERE / f".venv-{environment}"
     try:
-        return environments.python_of(requirements, folder, say)
+        return isolated_venv.python_of(requirements, folder, say)
     except RunError as error:
         say(f"{error}: its peers are left out")
         return None

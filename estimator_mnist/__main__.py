@@ -7,10 +7,11 @@ STARTED = time.time()  # before any import that takes long
 import os  # noqa: E402
 import sys  # noqa: E402
 
-from estimator_mnist import commands, flags  # noqa: E402
-from estimator_mnist.errors import RunError  # noqa: E402
-from estimator_mnist.remote import RemoteError  # noqa: E402
-from estimator_mnist.stopping import Stopped  # noqa: E402
+from estimator_mnist.cli import commands  # noqa: E402
+from estimator_mnist.config import flags  # noqa: E402
+from estimator_mnist.system.errors import RunError  # noqa: E402
+from estimator_mnist.system.paths import RemoteError  # noqa: E402
+from estimator_mnist.system.signals import Stopped  # noqa: E402
 from input_fns import InputError  # noqa: E402
 
 

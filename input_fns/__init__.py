@@ -7,10 +7,10 @@ returns, with elements ({"image": uint8 [n, 28, 28, 1]}, label int32 [n]).
 import dataclasses
 from typing import TYPE_CHECKING, Sequence
 
+from input_fns.augmentation.displacement_fields import AUGMENTS
+from input_fns.batching.share import ALL, Share
 from input_fns.errors import InputError
-from input_fns.fields import AUGMENTS
-from input_fns.share import ALL, Share
-from input_fns.sources import SOURCES, Data, Split, find
+from input_fns.sources.find import SOURCES, Data, Split, find
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -67,36 +67,36 @@ def train_input_fn(
             have, beside "image", "examples", int32 scalar, those in all parts of the block; or, with whole batches,
             "step", int64 [n], the global step before each of its batches.
     """
-    from input_fns import indexed, minibatch, shared, stream
-    from input_fns.augment import Augment
-    from input_fns.blocks import Blocks
+    from input_fns.augmentation.warp import Augment
+    from input_fns.batching import indexed, numpy_generator, sharded, streamed
+    from input_fns.batching.schedule import Blocks
 
     together = share.of if share.whole_batches else 1  # batches that the processes make at a time
     blocks = Blocks(split.examples, batch_size, steps_per_block * together, tuple(stops), start)
     distortion = None if augment == "none" else Augment(seed, augment, augment_strength)
     if share != ALL:
         assert input == "indexed", input
-        made = shared.train_batches(split, blocks, seed, distortion, share)
+        made = sharded.train_batches(split, blocks, seed, distortion, share)
     elif input == "stream":
-        made = stream.train_batches(split, blocks, seed)
+        made = streamed.train_batches(split, blocks, seed)
     else:
-        made = (minibatch if input == "numpy" else indexed).train_batches(split, blocks, seed, distortion)
+        made = (numpy_generator if input == "numpy" else indexed).train_batches(split, blocks, seed, distortion)
     return _with_first_images(made, split, first_examples) if first_examples else made
 
 
 def eval_input_fn(split: Split, batch_size: int) -> "tf.data.Dataset":
     """Returns every example of the split once, in its order; the last batch is smaller if need be."""
-    from input_fns import indexed, stream
+    from input_fns.batching import indexed, streamed
 
-    return (stream if split.images is None else indexed).eval_batches(split, batch_size)
+    return (streamed if split.images is None else indexed).eval_batches(split, batch_size)
 
 
 def predict_input_fn(split: Split, batch_size: int, examples: int) -> "tf.data.Dataset":
     """Returns the first `examples` examples of the split in batches, in its order. Reads little more than them."""
-    from input_fns import stream
+    from input_fns.batching import streamed
 
     files_only = split if split.images is None else dataclasses.replace(split, tfds_name=None)
-    first = stream.eval_batches(files_only, min(batch_size, examples)).take(-(-examples // min(batch_size, examples)))
+    first = streamed.eval_batches(files_only, min(batch_size, examples)).take(-(-examples // min(batch_size, examples)))
     return first if examples <= batch_size else first.unbatch().take(examples).batch(batch_size)
 
 

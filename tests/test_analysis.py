@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from estimator_mnist.report import analysis
-from estimator_mnist.report.analysis import Classified
+from estimator_mnist.evaluation import metrics
+from estimator_mnist.evaluation.metrics import Classified
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_probabilities_are_a_softmax_that_no_logit_overflows(classified):
 
 
 def test_the_confusion_matrix_counts_labels_in_rows_and_predictions_in_columns(classified):
-    matrix = analysis.confusion_matrix(classified)
+    matrix = metrics.confusion_matrix(classified)
     for label in range(4):
         for predicted in range(4):
             both = (classified.labels == label) & (classified.logits.argmax(axis=1) == predicted)
@@ -37,7 +37,7 @@ def test_the_confusion_matrix_counts_labels_in_rows_and_predictions_in_columns(c
 
 def test_the_figures_of_each_class_are_those_of_their_definitions(classified):
     names = ["a", "b", "c", "d"]
-    for index, found in enumerate(analysis.class_figures(analysis.confusion_matrix(classified), names)):
+    for index, found in enumerate(metrics.class_figures(metrics.confusion_matrix(classified), names)):
         of_class, predicted = classified.labels == index, classified.predicted == index
         right = (of_class & predicted).sum()
         assert found.examples == of_class.sum() and found.name == names[index]
@@ -49,13 +49,13 @@ def test_the_figures_of_each_class_are_those_of_their_definitions(classified):
 
 
 def test_a_class_that_is_never_seen_or_predicted_has_shares_of_zero():
-    nothing, right = analysis.class_figures(np.array([[0, 0], [0, 5]]), ["never", "always"])
+    nothing, right = metrics.class_figures(np.array([[0, 0], [0, 5]]), ["never", "always"])
     assert (nothing.examples, nothing.precision, nothing.recall, nothing.f1, nothing.taken_for) == (0, 0, 0, 0, "")
     assert (right.precision, right.recall, right.f1, right.taken_for) == (1, 1, 1, "")
 
 
 def test_mistakes_come_with_the_highest_probability_first(classified):
-    found = analysis.most_confident_mistakes(classified, 20)
+    found = metrics.most_confident_mistakes(classified, 20)
     assert len(found) == 20 and all(mistake.label != mistake.predicted for mistake in found)
     probabilities = [mistake.probability for mistake in found]
     assert probabilities == sorted(probabilities, reverse=True)
@@ -64,16 +64,16 @@ def test_mistakes_come_with_the_highest_probability_first(classified):
     for mistake in found:
         assert mistake.probability_of_label == classified.probabilities[mistake.position, mistake.label]
         assert mistake.label == classified.labels[mistake.position]
-    everything = analysis.most_confident_mistakes(classified, 10_000)
+    everything = metrics.most_confident_mistakes(classified, 10_000)
     assert len(everything) == classified.mistakes
 
 
 def test_a_montage_puts_images_in_rows():
     images = np.arange(5 * 4).reshape(5, 2, 2)
-    whole = analysis.montage(images, columns=3, gap=1, fill=-1)
+    whole = metrics.montage(images, columns=3, gap=1, fill=-1)
     assert whole.shape == (5, 8)
     for index, image in enumerate(images):
         row, column = divmod(index, 3)
         assert (whole[row * 3 : row * 3 + 2, column * 3 : column * 3 + 2] == image).all()
     assert (whole[2] == -1).all() and (whole[:, 2] == -1).all() and (whole[3:, 6:] == -1).all()
-    assert analysis.montage(images, columns=5).shape == (2, 10)
+    assert metrics.montage(images, columns=5).shape == (2, 10)

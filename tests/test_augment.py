@@ -9,8 +9,10 @@ import tensorflow as tf
 from conftest import RUN
 from test_input_fns import joined, train
 
-from input_fns import AUGMENTS, augment, fields, idx
-from input_fns.augment import Augment
+from input_fns import AUGMENTS
+from input_fns.augmentation import displacement_fields, warp
+from input_fns.augmentation.warp import Augment
+from input_fns.sources import idx
 
 KINDS = [kind for kind in AUGMENTS if kind != "none"]
 
@@ -52,12 +54,12 @@ def test_a_later_start_sees_the_same_images(sample, input):
 
 def places(kind: str, numbers: np.ndarray, strength: float = 1.0) -> np.ndarray:
     """Returns y and x in pixels of the image, float64 [2, n, 784], at which images are read for some numbers."""
-    found = fields.of(kind, strength)
-    return (found.still[:, np.newaxis] + numbers.astype(np.float64) @ found.moves) / fields.UNITS - 1
+    found = displacement_fields.of(kind, strength)
+    return (found.still[:, np.newaxis] + numbers.astype(np.float64) @ found.moves) / displacement_fields.UNITS - 1
 
 
 def random_numbers(kind: str, count: int) -> np.ndarray:
-    found = fields.of(kind, 1.0)
+    found = displacement_fields.of(kind, 1.0)
     numbers = np.random.default_rng(0).integers(0, 256, [count, found.moves.shape[1]])
     if found.mirrored:
         numbers[:, -1] = numbers[:, -1] // 128
@@ -82,12 +84,15 @@ def test_images_are_read_bilinearly_at_the_places_of_the_fields(sample, kind, mo
     images, numbers = images[:200], random_numbers(kind, 200)
     # The last number of a mirroring field is made 0 or 1 of its upper half.
     drawn = np.where(
-        [fields.of(kind, 1.0).mirrored and column == numbers.shape[1] - 1 for column in range(numbers.shape[1])],
+        [
+            displacement_fields.of(kind, 1.0).mirrored and column == numbers.shape[1] - 1
+            for column in range(numbers.shape[1])
+        ],
         numbers * 128,
         numbers,
     )
-    monkeypatch.setattr(augment, "_random_bytes", lambda *_: tf.constant(drawn, tf.float32))
-    found = augment.distorted(
+    monkeypatch.setattr(warp, "_random_bytes", lambda *_: tf.constant(drawn, tf.float32))
+    found = warp.distorted(
         tf.constant(images[..., np.newaxis]), tf.range(200, dtype=tf.int64), tf.constant(0, tf.int64), Augment(0, kind)
     )
     difference = np.abs(found.numpy().reshape(200, -1) - bilinear(images, *places(kind, numbers)))
@@ -118,7 +123,7 @@ def test_what_the_limits_mean():
             numbers[0, position] = number
             moved = places("affine", numbers)[:, 0] - 13.5
             assert np.allclose(moved, [y + sign * in_y, x + sign * in_x], atol=0.02)
-    mirror = np.full([2, fields.of("mirror", 1.0).moves.shape[1]], 127.5)
+    mirror = np.full([2, displacement_fields.of("mirror", 1.0).moves.shape[1]], 127.5)
     mirror[:, -1] = 0, 1
     moved = places("mirror", mirror) - 13.5
     assert np.allclose(moved[:, 0], [y, x], atol=0.02) and np.allclose(moved[:, 1], [y, -x], atol=0.02)
@@ -134,13 +139,13 @@ def test_the_rubber_sheet_has_the_deviation_and_the_smoothness_of_its_paper():
     # White noise smoothed by a Gaussian of s pixels correlates as exp(-d**2 / (4 s**2)) over d pixels.
     for distance in (2, 5, 8):
         correlation = np.corrcoef(sheet[:, 14, 10], sheet[:, 14, 10 + distance])[0, 1]
-        assert correlation == pytest.approx(np.exp(-(distance**2) / (4 * fields.SIGMA**2)), abs=0.03)
+        assert correlation == pytest.approx(np.exp(-(distance**2) / (4 * displacement_fields.SIGMA**2)), abs=0.03)
     assert abs(np.corrcoef(y[:, 14, 14], x[:, 14, 14])[0, 1]) < 0.03
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sums_are_exact_in_float32_at_the_largest_strength(kind):
-    found = fields.of(kind, fields.LARGEST_STRENGTH)
+    found = displacement_fields.of(kind, displacement_fields.LARGEST_STRENGTH)
     assert np.array_equal(found.still, np.rint(found.still)) and np.array_equal(found.moves, np.rint(found.moves))
     largest = np.full([found.moves.shape[1], 1], 255)
     largest[-1] = 1 if found.mirrored else 255
@@ -150,7 +155,7 @@ def test_sums_are_exact_in_float32_at_the_largest_strength(kind):
 def test_random_bytes_are_uniform_and_know_nothing_of_each_other():
     def drawn(seed: int, epoch: int) -> np.ndarray:
         examples = tf.range(20_000, dtype=tf.int64)
-        return augment._random_bytes(examples, tf.constant(epoch, tf.int64), seed, 8).numpy()
+        return warp._random_bytes(examples, tf.constant(epoch, tf.int64), seed, 8).numpy()
 
     first = drawn(0, 0)
     counts = np.stack([np.bincount(column.astype(int), minlength=256) for column in first.T])

@@ -8,9 +8,10 @@ import tensorflow as tf
 from conftest import RUN
 from test_command_line import checkpoint
 
-from estimator_mnist import averaging, networks
-from estimator_mnist.experiment import MODELS, Experiment
-from estimator_mnist.model_fn import model_fn
+from estimator_mnist.config.experiment import MODELS, Experiment
+from estimator_mnist.layers import network as networks
+from estimator_mnist.model import weight_ema
+from estimator_mnist.model.model_fn import model_fn
 
 TRAIN, PREDICT = tf.estimator.ModeKeys.TRAIN, tf.estimator.ModeKeys.PREDICT
 RNG = np.random.default_rng(0)
@@ -36,14 +37,14 @@ def test_it_follows_the_weights_and_changes_nothing_in_their_training(model, tmp
     plain = [trained(0.0, model, steps, tmp_path) for steps in (1, 2, 3)]
     averaged = trained(decay, model, 3, tmp_path)
     names = networks.create(Experiment(model=model)).weight_shapes()
-    assert set(averaged) > {name + averaging.TRAINED for name in names}
+    assert set(averaged) > {name + weight_ema.TRAINED for name in names}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         network = networks.create(Experiment(model=model))
         network.build(0)
         session.run(tf.compat.v1.global_variables_initializer())
         initial = {"/".join(key): session.run(made.parts[0]) for key, made in network.variables.items()}
     for name in names:
-        assert np.array_equal(averaged[name + averaging.TRAINED], plain[2][name])
+        assert np.array_equal(averaged[name + weight_ema.TRAINED], plain[2][name])
         expected = initial[name].astype(np.float64)
         for step, weights in enumerate(plain):
             share = max(1 - decay, 9 / (10 + step))
@@ -52,7 +53,7 @@ def test_it_follows_the_weights_and_changes_nothing_in_their_training(model, tmp
 
 
 def test_shares_come_down_to_what_the_decay_leaves():
-    shares = averaging.shares(0.99, tf.constant([0, 10, 890, 891, 10**6], tf.int64)).numpy()
+    shares = weight_ema.shares(0.99, tf.constant([0, 10, 890, 891, 10**6], tf.int64)).numpy()
     assert shares == pytest.approx([0.9, 0.45, 0.01, 0.01, 0.01], abs=1e-6)
 
 

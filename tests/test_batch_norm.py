@@ -5,10 +5,12 @@ import pytest
 import tensorflow as tf
 from test_command_line import assert_equal_to_the_bit, checkpoint
 
-from estimator_mnist import averaging, batch_norm, cores, networks
-from estimator_mnist.batch_norm import MEAN, VARIANCE, BatchNorm
-from estimator_mnist.experiment import Experiment
-from estimator_mnist.model_fn import model_fn
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.layers import batch_norm
+from estimator_mnist.layers import network as networks
+from estimator_mnist.layers.batch_norm import MEAN, VARIANCE, BatchNorm
+from estimator_mnist.model import cpu_parallelism, weight_ema
+from estimator_mnist.model.model_fn import model_fn
 from input_fns import InputError
 
 RNG = np.random.default_rng(0)
@@ -37,7 +39,7 @@ def test_it_is_what_its_paper_says():
 def test_shards_go_by_themselves_and_fillers_count_for_nothing(monkeypatch):
     """30 images in shards of 8: the second of the last batch is filled up with the batch's own again."""
     images, labels = RNG.random((30, 28, 28, 1), np.float32), (np.arange(30) % 10).astype(np.int32)
-    monkeypatch.setattr(cores, "SHARDS", {"conv": 2})
+    monkeypatch.setattr(cpu_parallelism, "SHARDS", {"conv": 2})
 
     def moving(rows: slice, iterations_per_loop: int) -> np.ndarray:
         experiment = Experiment(
@@ -81,7 +83,7 @@ def test_a_run_is_the_same_to_the_bit_however_it_is_cut(cli, tmp_path):
         done = cli(*FLAGS, *words, "--average_decay", "0.9", "--model_dir", folder)
         assert done.returncode == 0 and done.stderr == "", done.stderr
     first, second = checkpoint(tmp_path / "a"), checkpoint(tmp_path / "b")
-    assert {"norm1/moving_mean", "norm1/moving_mean" + averaging.TRAINED, "norm2/gamma"} <= set(first)
+    assert {"norm1/moving_mean", "norm1/moving_mean" + weight_ema.TRAINED, "norm2/gamma"} <= set(first)
     assert_equal_to_the_bit(first, second)
     exported = cli("export", "--model_dir", "a")  # each format has to give the classes that the Estimator gives
     assert exported.returncode == 0, exported.stderr

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from conftest import launch
 
-from estimator_mnist import events
+from estimator_mnist.model_dir import event_files
 
 # 16 steps an epoch, each of them logged: dropout and distortions have to be those of the whole batch, too.
 STEPS = ["--source", "sample", "--model", "lenet5", "--batch_size", "250", "--augment", "affine"]
@@ -24,7 +24,7 @@ LONG = ["--source", "sample", "--model", "dense", "--train_steps", "6000", "--ev
 
 
 def losses(model_dir: Path) -> np.ndarray:
-    found = events.scalars(model_dir)["loss"]
+    found = event_files.scalars(model_dir)["loss"]
     return np.array([found[step] for step in sorted(found)])
 
 

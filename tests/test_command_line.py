@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from estimator_mnist import events
+from estimator_mnist.model_dir import event_files
 from estimator_mnist.system.interpreter import module_command
 
 SMALL = ["--source", "sample", "--model", "dense", "--train_epochs", "2"]
@@ -51,7 +51,7 @@ def test_the_main_job(cli, tmp_path):
     assert found["images_per_second"] > 0 and found["seconds"]["to_first_step"] > 0
     assert found["evaluated_split"] == "test"
 
-    train, test = events.scalars(folder), events.scalars(folder / "eval_test")
+    train, test = event_files.scalars(folder), event_files.scalars(folder / "eval_test")
     assert {"loss", "accuracy", "learning_rate", "images_per_second"} <= set(train)
     assert set(test["loss"]) == set(test["accuracy"]) == {0, 63, 126}
     assert "accuracy_of_class/7" in test
@@ -91,7 +91,7 @@ def test_every_input_on_every_source(cli, tmp_path, request, input, source):
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "run" / "results.json").read_text())
     assert found["final"]["test_accuracy"] > 0.8
-    assert set(events.scalars(tmp_path / "run" / "eval_test")["loss"]) == {0, 65, 130}
+    assert set(event_files.scalars(tmp_path / "run" / "eval_test")["loss"]) == {0, 65, 130}
 
 
 def test_a_run_interrupted_between_evaluations_goes_on_to_the_same_end(cli, tmp_path):
@@ -120,7 +120,7 @@ def test_a_validation_split_takes_the_place_of_the_test_split(cli, tmp_path):
     found = json.loads((folder / "results.json").read_text())
     assert found["evaluated_split"] == "validation" and found["final"]["test_accuracy"] > 0.85
     assert (found["train_examples"], found["test_examples"], found["global_step"]) == (3700, 300, 116)
-    assert set(events.scalars(folder / "eval_validation")["loss"]) == {0, 58, 116}
+    assert set(event_files.scalars(folder / "eval_validation")["loss"]) == {0, 58, 116}
     report = (folder / "report.html").read_text()
     for text, what in ((done.stdout, "validation split, trained"), (report, "Validation accuracy")):
         assert what in text and not re.search(r"\btest (image|split|loss|accuracy)|eval_test", text, re.IGNORECASE)

@@ -20,7 +20,8 @@ import yaml
 from conftest import ROOT, RUN
 from test_faults import wait_for
 
-from estimator_mnist import checkpoints, flags
+from estimator_mnist.config import flags
+from estimator_mnist.model_dir import checkpoints
 
 SCHEMA = json.loads((ROOT / "tests" / "schemas" / "tfjob.json").read_text())
 KINDS = {"TFJob": "KubeflowOrgV1TFJob", "PersistentVolumeClaim": "io.k8s.api.core.v1.PersistentVolumeClaim"}

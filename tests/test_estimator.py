@@ -6,14 +6,15 @@ import pytest
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import checkpoints, estimator, model_dirs, run_config
-from estimator_mnist.model_fn import model_fn
-from input_fns import indexed, stream
+from estimator_mnist.model.model_fn import model_fn
+from estimator_mnist.model_dir import checkpoints, prepare
+from estimator_mnist.training import estimator, run_config
+from input_fns.batching import indexed, streamed
 
 
-@pytest.mark.parametrize("batches_of", [indexed.eval_batches, stream.eval_batches])
+@pytest.mark.parametrize("batches_of", [indexed.eval_batches, streamed.eval_batches])
 def test_evaluations_are_those_of_tensorflow_s_estimator(run, sample, tmp_path, batches_of):
-    experiment = model_dirs.stored_experiment(run)
+    experiment = prepare.stored_experiment(run)
     made = []
 
     def test_input() -> tf.data.Dataset:
@@ -31,7 +32,7 @@ def test_evaluations_are_those_of_tensorflow_s_estimator(run, sample, tmp_path, 
 
 @pytest.mark.parametrize("endless", [lambda data: data.repeat(), lambda data: data.filter(lambda *batch: True)])
 def test_an_evaluation_needs_to_know_its_length(run, sample, tmp_path, endless):
-    ours = estimator.create(model_dirs.stored_experiment(run), tmp_path / "ours")
+    ours = estimator.create(prepare.stored_experiment(run), tmp_path / "ours")
     with pytest.raises(ValueError, match="cardinality"):
         ours.evaluate(lambda: endless(input_fns.eval_input_fn(sample.test, 384)))
 
@@ -47,7 +48,7 @@ def test_the_newest_is_evaluated_where_the_one_asked_for_is_being_deleted(run, s
     def test_input() -> tf.data.Dataset:
         return indexed.eval_batches(sample.test, 384)
 
-    ours = estimator.create(model_dirs.stored_experiment(run), folder)
+    ours = estimator.create(prepare.stored_experiment(run), folder)
     with pytest.raises((ValueError, tf.errors.NotFoundError)):  # alone with its folder, it has lost something
         ours.evaluate(test_input, checkpoint_path=checkpoints.prefix(folder, 200))
     ours.beside_training = True

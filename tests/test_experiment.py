@@ -6,9 +6,10 @@ import os
 
 import pytest
 
-from estimator_mnist import results, run_config
-from estimator_mnist.experiment import FILE_NAME, LATER, Experiment
-from estimator_mnist.recipes import RECIPES, settings
+from estimator_mnist.config.experiment import FILE_NAME, LATER, Experiment
+from estimator_mnist.config.recipes import RECIPES, settings
+from estimator_mnist.model_dir import results
+from estimator_mnist.training import run_config
 from input_fns import InputError
 
 

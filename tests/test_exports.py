@@ -20,13 +20,17 @@ from test_command_line import assert_equal_to_the_bit, checkpoint
 from test_faults import end, killed_at, start
 
 import input_fns
-from estimator_mnist import checkpoints, flags, networks, results
-from estimator_mnist.errors import RunError
-from estimator_mnist.estimator import create as create_estimator
-from estimator_mnist.experiment import MODELS, Experiment
+from estimator_mnist.config import flags
+from estimator_mnist.config.experiment import MODELS, Experiment
 from estimator_mnist.export import command as export
-from estimator_mnist.export import environments, exporters, formats, runtimes, serving, timing
-from input_fns import idx
+from estimator_mnist.export import formats, isolated_venv, runtimes, throughput
+from estimator_mnist.layers import network
+from estimator_mnist.model import serving_signatures
+from estimator_mnist.model_dir import checkpoints, results
+from estimator_mnist.system.errors import RunError
+from estimator_mnist.training import exporters
+from estimator_mnist.training.estimator import create as create_estimator
+from input_fns.sources import idx
 
 WITHOUT_NETWORK = [name for name in flags.FORMATS[:-1] if name != "onnx" or importlib.util.find_spec("tf2onnx")]
 
@@ -149,7 +153,9 @@ def test_the_warm_up_requests_are_answered_by_every_signature(run):
 def test_a_kill_amid_an_export_leaves_no_version_and_the_same_command_makes_it(run, tmp_path):
     killed = tmp_path / "run"
     killed_at(killed, "export/final/temp-*", *RUN)
-    for version in serving.versions(killed / "export" / "final").values():  # the kill may come after the renaming
+    for version in serving_signatures.versions(
+        killed / "export" / "final"
+    ).values():  # the kill may come after the renaming
         assert global_step(version) == 400
     assert not (killed / "results.json").exists()
     code, _, err = end(start(killed, *RUN))
@@ -288,10 +294,10 @@ def test_an_earlier_checkpoint_gets_a_folder_of_its_own(run, cli):
 @pytest.mark.parametrize("model", MODELS)
 def test_every_network_leaves_by_every_door(model, sample, tmp_path, monkeypatch):
     """With the weights that it starts from: what a format computes does not depend on their training."""
-    monkeypatch.setattr(timing, "AT_LEAST_SECONDS", 0.01)
+    monkeypatch.setattr(throughput, "AT_LEAST_SECONDS", 0.01)
     experiment = Experiment(model=model, source="sample", train_examples=4000, test_examples=1000, dropout_rate=0.5)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        networks.create(experiment).build(experiment.seed)
+        network.create(experiment).build(experiment.seed)
         tf.compat.v1.train.get_or_create_global_step()
         session.run(tf.compat.v1.global_variables_initializer())
         tf.compat.v1.train.Saver().save(session, str(tmp_path / "model.ckpt"), global_step=0)
@@ -341,7 +347,7 @@ numpy.save(sys.argv[3], model.predict(numpy.load(sys.argv[2]), batch_size=500, v
 def test_the_keras_file_in_keras_3_that_knows_no_estimator(on_mnist, mnist, tmp_path, cli):
     try:
         lock = ROOT / "requirements-keras.lock"
-        python = environments.python_of(lock, ROOT / ".venv-keras", print)
+        python = isolated_venv.python_of(lock, ROOT / ".venv-keras", print)
     except RunError as error:
         pytest.skip(f"needs the environment of Keras 3: {error}")
     done = cli("export", "--model_dir", on_mnist, "--formats", "keras")

@@ -16,9 +16,9 @@ from conftest import RUN, launch
 from test_command_line import assert_equal_to_the_bit, checkpoint
 
 from benchmarks import faults
-from estimator_mnist import checkpoints
-from estimator_mnist.experiment import MODELS
-from input_fns import idx
+from estimator_mnist.config.experiment import MODELS
+from estimator_mnist.model_dir import checkpoints
+from input_fns.sources import idx
 
 # Every step a session call and every call slow enough to be met between two evaluations.
 SLOW = ["--source", "sample", "--model", "conv", "--train_steps", "60", "--evals", "3", "--iterations_per_loop", "1"]

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from test_faults import half  # noqa: F401  a fixture
 
 import input_fns
-from estimator_mnist import checkpoints, flags, model_dirs, results
-from estimator_mnist.experiment import FILE_NAME, Experiment
-from input_fns import InputError, idx
+from estimator_mnist.config import flags
+from estimator_mnist.config.experiment import FILE_NAME, Experiment
+from estimator_mnist.model_dir import checkpoints, prepare, results
+from input_fns import InputError
+from input_fns.sources import idx
 
 quick = settings(
     deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -107,7 +109,7 @@ def test_experiment_json(damage):
         model_dir = Path(scratch)
         (model_dir / FILE_NAME).write_bytes(content)
         try:
-            with model_dirs.opened_for(experiment, model_dir, clean=False):
+            with prepare.opened_for(experiment, model_dir, clean=False):
                 assert Experiment.read(model_dir) == experiment
         except InputError as error:
             one_line(error)

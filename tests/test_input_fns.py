@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 import input_fns
-from input_fns import idx
-from input_fns.blocks import Blocks
+from input_fns.batching.schedule import Blocks
+from input_fns.sources import idx
 
 INPUTS = ["indexed", "stream", "numpy"]
 

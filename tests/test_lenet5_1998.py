@@ -9,11 +9,15 @@ import pytest
 import tensorflow as tf
 from test_faults import end, goes_on_to_the_same_end, start, wait_for
 
-from estimator_mnist import curvature, digit_codes, lenet5_1998, losses, networks, optimizers
-from estimator_mnist.experiment import LOSSES, Experiment
-from estimator_mnist.layers import scaled_tanh
-from estimator_mnist.model_fn import model_fn
-from input_fns import InputError, idx
+from estimator_mnist.architectures.lenet5_1998 import digit_codes, hessian_diagonal
+from estimator_mnist.architectures.lenet5_1998 import network as lenet5_1998
+from estimator_mnist.config.experiment import LOSSES, Experiment
+from estimator_mnist.layers import network as networks
+from estimator_mnist.layers.layers import scaled_tanh
+from estimator_mnist.model import losses, optimizers
+from estimator_mnist.model.model_fn import model_fn
+from input_fns import InputError
+from input_fns.sources import idx
 
 ROWS = [
     ("input", (32, 32, 1), 0),
@@ -222,7 +226,7 @@ def test_second_derivatives_are_propagated_as_in_appendix_c(digits, computed):
             made = experiment(loss=loss)
             network = networks.create(made)
             values = {key: [tf.constant(value)] for key, value in computed[0].items()}
-            found = session.run(curvature.diagonal(made, network, values, tf.constant(digits[0])))
+            found = session.run(hessian_diagonal.diagonal(made, network, values, tf.constant(digits[0])))
         assert set(found) == set(weights)
         assert all((value >= 0).all() and np.isfinite(value).all() for value in found.values())
         for key, value in expected.items():
@@ -275,10 +279,10 @@ def test_lecun_steps_by_the_rate_over_mu_plus_the_second_derivative(digits):
             losses.of_examples(made, tf.constant(labels[:4]), network(tf.constant(images[:4]), values=values))
         )
         gradients = dict(zip(values, session.run(tf.gradients(loss, [value for (value,) in values.values()]))))
-        grown = curvature.grown(network, values)
-        of_first = session.run(curvature.diagonal(made, network, grown, tf.constant(images[:20])))
+        grown = hessian_diagonal.grown(network, values)
+        of_first = session.run(hessian_diagonal.diagonal(made, network, grown, tf.constant(images[:20])))
         values = {key: [tf.constant(later["/".join(key)])] for key in values}
-        of_second = session.run(curvature.diagonal(made, network, values, tf.constant(images[:20])))
+        of_second = session.run(hessian_diagonal.diagonal(made, network, values, tf.constant(images[:20])))
     for key, gradient in gradients.items():
         name = "/".join(key)
         step = 0.0005 / (0.02 + of_first[key]) * gradient
@@ -308,12 +312,12 @@ def test_grown_weights_are_of_a_size_that_falls_with_the_root_of_the_inputs(comp
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         network = networks.create(experiment())
         values = {key: [tf.constant(value)] for key, value in computed[0].items()}
-        grown = session.run({key: part for key, (part,) in curvature.grown(network, values).items()})
+        grown = session.run({key: part for key, (part,) in hessian_diagonal.grown(network, values).items()})
     for layer, inputs in FAN_IN.items():
-        factor = curvature.GROWN / 2.4 * np.sqrt(inputs)
+        factor = hessian_diagonal.GROWN / 2.4 * np.sqrt(inputs)
         assert np.allclose(grown[layer, "bias"], computed[0][layer, "bias"] * factor, rtol=1e-5)
     of_first = grown["c3", "kernel"][..., :3] / computed[0]["c3", "kernel"][..., :3]
-    assert np.allclose(of_first, curvature.GROWN / 2.4 * np.sqrt(75), rtol=1e-5)
+    assert np.allclose(of_first, hessian_diagonal.GROWN / 2.4 * np.sqrt(75), rtol=1e-5)
 
 
 RUN = ["--source", "sample", "--model", "lenet5", "--recipe", "paper"]

@@ -8,7 +8,7 @@ from typing import Callable
 import numpy as np
 import pytest
 
-from input_fns import idx
+from input_fns.sources import idx
 
 EXAMPLES = 20_000
 SLACK = 4 << 20  # bytes, beside the array: chunks, gzip's window

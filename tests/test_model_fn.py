@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from estimator_mnist import cores
-from estimator_mnist.experiment import MODELS, OPTIMIZERS, Experiment
-from estimator_mnist.model_fn import EPOCH_LOSS, model_fn
+from estimator_mnist.config.experiment import MODELS, OPTIMIZERS, Experiment
+from estimator_mnist.model import cpu_parallelism
+from estimator_mnist.model.model_fn import EPOCH_LOSS, model_fn
 
 ANYWHERE = [name for name in OPTIMIZERS if name != "lecun"]  # of all models
 TRAIN, EVAL, PREDICT = tf.estimator.ModeKeys.TRAIN, tf.estimator.ModeKeys.EVAL, tf.estimator.ModeKeys.PREDICT
@@ -142,7 +142,7 @@ def test_accuracy_of_each_class():
 @pytest.mark.parametrize("optimizer", ANYWHERE)
 @pytest.mark.parametrize("model", MODELS)
 def test_training_lowers_the_loss(model, optimizer, sample):
-    from input_fns import idx
+    from input_fns.sources import idx
 
     images, labels = idx.read_split(sample.train.images, sample.train.labels)
     images, labels = images[:64, ..., None].astype(np.float32) / 255, labels[:64].astype(np.int32)
@@ -206,8 +206,8 @@ def test_a_step_divided_among_the_cores_is_the_undivided_one(model, monkeypatch)
     with tempfile.TemporaryDirectory() as folder:
         tmp = Path(folder)
         divided = trained()
-        monkeypatch.setattr(cores, "PARTS", {})
-        monkeypatch.setattr(cores, "SHARDS", {})
+        monkeypatch.setattr(cpu_parallelism, "PARTS", {})
+        monkeypatch.setattr(cpu_parallelism, "SHARDS", {})
         whole = trained()
     assert set(divided) == set(whole)
     for name, value in whole.items():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from estimator_mnist import networks
-from estimator_mnist.experiment import MODELS, Experiment
-from estimator_mnist.layers import Dropout
+from estimator_mnist.config.experiment import MODELS, Experiment
+from estimator_mnist.layers import network as networks
+from estimator_mnist.layers.layers import Dropout
 
 ROWS = {
     "dense": [("flatten", (784,), 0), ("dense1", (128,), 100_480), ("logits", (10,), 1_290)],

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from estimator_mnist.experiment import OPTIMIZERS, SCHEDULES, Experiment
-from estimator_mnist.optimizers import Optimizer, learning_rate, step_scalars
-from estimator_mnist.parameters import Parameter
+from estimator_mnist.config.experiment import OPTIMIZERS, SCHEDULES, Experiment
+from estimator_mnist.layers.variables import Parameter
+from estimator_mnist.model.optimizers import Optimizer, learning_rate, step_scalars
 
 STEPS = 5
 START = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from input_fns import idx, picture_files, pictures
+from estimator_mnist.predict.pictures import decode, reader
+from input_fns.sources import idx
 
 FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 
@@ -111,24 +112,24 @@ def test_a_digit_in_any_dress_is_classified_as_the_original_is(digits, sample, c
     labels = idx.read_split(sample.test.images, sample.test.labels)[1]
     random = np.random.default_rng(3)
     count = 300
-    prepared = np.stack([pictures.prepare(KINDS[kind](digit, random), "mnist") for digit in digits[:count]])
+    prepared = np.stack([decode.prepare(KINDS[kind](digit, random), "mnist") for digit in digits[:count]])
     raw = np.mean(classify(digits[:count]) == labels[:count])
     found = np.mean(classify(prepared) == labels[:count])
     assert raw > 0.9 and found > raw - 0.015, (raw, found)
 
 
 def test_images_of_mnist_come_back_as_they_were(digits):
-    prepared = np.stack([pictures.prepare(encoded(Image.fromarray(digit)), "mnist") for digit in digits])
+    prepared = np.stack([decode.prepare(encoded(Image.fromarray(digit)), "mnist") for digit in digits])
     same = np.abs(prepared.astype(int) - digits).max(axis=(1, 2)) <= 3  # stretched to full white at most
     assert same.mean() > 0.97
-    ready = np.stack([pictures.prepare(encoded(Image.fromarray(digit)), "none") for digit in digits])
+    ready = np.stack([decode.prepare(encoded(Image.fromarray(digit)), "none") for digit in digits])
     assert np.array_equal(ready, digits)
 
 
 def test_a_digit_is_20_pixels_long_with_its_mass_in_the_middle(digits):
     random = np.random.default_rng(0)
     for digit in digits[:200]:
-        prepared = pictures.prepare(encoded(Image.fromarray(on_canvas(larger(digit, random), random))), "mnist")
+        prepared = decode.prepare(encoded(Image.fromarray(on_canvas(larger(digit, random), random))), "mnist")
         inked = prepared > 51
         assert 19 <= max(np.ptp(np.flatnonzero(inked.any(axis=axis))) + 1 for axis in (0, 1)) <= 21
         for axis in (0, 1):
@@ -152,25 +153,23 @@ def test_every_mode_gives_the_same_image(digits, mode):
     format = {"CMYK": "JPEG", "YCbCr": "JPEG"}.get(mode, "PNG")
     for digit in digits[:20]:
         plain = Image.fromarray(digit).resize((112, 112), Image.Resampling.BICUBIC)
-        expected = pictures.prepare(encoded(plain), "mnist").astype(int)
-        found = pictures.prepare(encoded(MODES[mode](plain), format), "mnist")
+        expected = decode.prepare(encoded(plain), "mnist").astype(int)
+        found = decode.prepare(encoded(MODES[mode](plain), format), "mnist")
         assert np.abs(found - expected).mean() < (8 if mode == "bilevel" else 4)
 
 
 def test_16_bits_are_scaled_and_not_cut(digits):
     deep = Image.fromarray(digits[0].astype(np.uint16) * 257)
-    assert np.array_equal(pictures.prepare(encoded(deep), "none"), digits[0])
+    assert np.array_equal(decode.prepare(encoded(deep), "none"), digits[0])
 
 
 def test_a_palette_s_transparent_colour_is_background(digits):
     big = Image.fromarray(digits[3]).resize((140, 140), Image.Resampling.NEAREST)
     palette = big.point(lambda value: 1 if value > 127 else 0).convert("P")
     palette.putpalette([200, 30, 30, 200, 30, 40])  # two reds, nearly alike: one of them is not to be seen
-    found = pictures.prepare(encoded(palette, "GIF", transparency=0), "mnist")
+    found = decode.prepare(encoded(palette, "GIF", transparency=0), "mnist")
     assert (
-        np.abs(
-            found - pictures.prepare(encoded(big.point(lambda v: 255 if v > 127 else 0)), "mnist").astype(int)
-        ).mean()
+        np.abs(found - decode.prepare(encoded(big.point(lambda v: 255 if v > 127 else 0)), "mnist").astype(int)).mean()
         < 4
     )
 
@@ -178,9 +177,7 @@ def test_a_palette_s_transparent_colour_is_background(digits):
 def test_the_first_frame_of_an_animation_counts(digits):
     first, second = (Image.fromarray(digit).resize((84, 84)) for digit in digits[:2])
     animation = encoded(first, "GIF", save_all=True, append_images=[second])
-    assert (
-        np.abs(pictures.prepare(animation, "mnist") - pictures.prepare(encoded(first), "mnist").astype(int)).mean() < 2
-    )
+    assert np.abs(decode.prepare(animation, "mnist") - decode.prepare(encoded(first), "mnist").astype(int)).mean() < 2
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
@@ -188,13 +185,13 @@ def test_the_first_frame_of_an_animation_counts(digits):
 def test_exif_s_orientation_is_followed(digits, format, orientation):
     upright = Image.fromarray(digits[4]).resize((84, 112)).convert("RGB")
     undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
-    stored = upright.transpose(pictures.UPRIGHT[undo]) if orientation > 1 else upright
+    stored = upright.transpose(decode.UPRIGHT[undo]) if orientation > 1 else upright
     exif = Image.Exif()
-    exif[pictures.ORIENTATION] = orientation
-    found = pictures.prepare(
+    exif[decode.ORIENTATION] = orientation
+    found = decode.prepare(
         encoded(stored, format, exif=exif, **({"lossless": True} if format == "WEBP" else {})), "mnist"
     )
-    assert np.abs(found - pictures.prepare(encoded(upright), "mnist").astype(int)).mean() < 4
+    assert np.abs(found - decode.prepare(encoded(upright), "mnist").astype(int)).mean() < 4
 
 
 def test_dirt_beside_a_digit_is_left_out(digits):
@@ -202,16 +199,16 @@ def test_dirt_beside_a_digit_is_left_out(digits):
         clean = np.pad(np.asarray(Image.fromarray(digit).resize((168, 168))), 40)
         dirty = clean.copy()
         dirty[5:9, 5:9] = dirty[200:203, 230:233] = 255
-        assert np.array_equal(*(pictures.prepare(encoded(Image.fromarray(one)), "mnist") for one in (clean, dirty)))
+        assert np.array_equal(*(decode.prepare(encoded(Image.fromarray(one)), "mnist") for one in (clean, dirty)))
 
 
 def test_images_of_fashion_mnist_are_kept_whole(fashion_mnist):
     images = idx.read_split(fashion_mnist.test.images, fashion_mnist.test.labels)[0][:300]
     for image in images:
-        assert np.array_equal(pictures.prepare(encoded(Image.fromarray(image)), "fit"), image)
-        assert np.array_equal(pictures.prepare(encoded(Image.fromarray(255 - image)), "fit"), image)
+        assert np.array_equal(decode.prepare(encoded(Image.fromarray(image)), "fit"), image)
+        assert np.array_equal(decode.prepare(encoded(Image.fromarray(255 - image)), "fit"), image)
         large = Image.fromarray(np.pad(255 - image.repeat(6, 0).repeat(6, 1), 30, constant_values=255))
-        found = pictures.prepare(encoded(large), "fit")
+        found = decode.prepare(encoded(large), "fit")
         inked = found > 0.1 * found.max()
         assert max(np.ptp(np.flatnonzero(inked.any(axis=axis))) for axis in (0, 1)) >= 26
 
@@ -242,8 +239,8 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_picture_is_told(name):
     content, said = BAD[name]
-    with pytest.raises(pictures.PictureError, match=said):
-        pictures.prepare(content, "mnist")
+    with pytest.raises(decode.PictureError, match=said):
+        decode.prepare(content, "mnist")
 
 
 def test_files_that_cannot_be_read_are_told(tmp_path):
@@ -256,13 +253,13 @@ def test_files_that_cannot_be_read_are_told(tmp_path):
         "folder.png": "Is a directory",
         "missing.png": "No such file",
     }.items():
-        with pytest.raises(pictures.PictureError, match=said):
-            pictures.prepare(str(tmp_path / name), "mnist")
+        with pytest.raises(decode.PictureError, match=said):
+            decode.prepare(str(tmp_path / name), "mnist")
 
 
 def test_only_28x28_is_ready():
-    with pytest.raises(pictures.PictureError, match="is 30x28; --preprocess none takes 28x28 only"):
-        pictures.prepare(encoded(Image.new("L", (30, 28))), "none")
+    with pytest.raises(decode.PictureError, match="is 30x28; --preprocess none takes 28x28 only"):
+        decode.prepare(encoded(Image.new("L", (30, 28))), "none")
 
 
 def test_folders_are_read_sorted_with_those_in_them(tmp_path):
@@ -271,9 +268,9 @@ def test_folders_are_read_sorted_with_those_in_them(tmp_path):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "a" / "circle").symlink_to(tmp_path)
     folder = str(tmp_path)
-    found = [place.file for place in picture_files.find([folder, f"{folder}/a/notes.txt", f"{folder}/c"])]
+    found = [place.file for place in reader.find([folder, f"{folder}/a/notes.txt", f"{folder}/c"])]
     assert [os.path.relpath(path, folder) for path in found] == ["a/1.webp", "a/2.JPG", "b.png", "a/notes.txt", "c"]
-    assert "holds no files named as images" in str(next(picture_files.find([f"{folder}/c"])).error)
+    assert "holds no files named as images" in str(next(reader.find([f"{folder}/c"])).error)
 
 
 ORIGINALS: List[bytes] = []
@@ -282,7 +279,7 @@ ORIGINALS: List[bytes] = []
 def originals(digits) -> List[bytes]:
     if not ORIGINALS:
         image = Image.fromarray(digits[0]).resize((60, 60))
-        ORIGINALS.extend(encoded(image.convert("RGB"), format) for format in pictures.FORMATS)
+        ORIGINALS.extend(encoded(image.convert("RGB"), format) for format in decode.FORMATS)
         ORIGINALS.append(encoded(image.convert("P"), "GIF", save_all=True, append_images=[image.convert("P")]))
         ORIGINALS.append(encoded(with_alpha(np.asarray(image), np.asarray(image))))
         ORIGINALS.append(encoded(image.convert("CMYK"), "JPEG", progressive=True, exif=Image.Exif()))
@@ -308,7 +305,7 @@ def test_damaged_files_never_raise_anything_else(digits, data):
         for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
             content[place : place + (kind == "flip")] = bytes([data.draw(st.integers(0, 255))])
     try:
-        image = pictures.prepare(bytes(content), "mnist")
+        image = decode.prepare(bytes(content), "mnist")
         assert image.shape == (28, 28) and image.dtype == np.uint8
-    except pictures.PictureError as error:
+    except decode.PictureError as error:
         assert str(error) and len(str(error).splitlines()) == 1

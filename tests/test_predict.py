@@ -17,7 +17,7 @@ from PIL import Image
 
 from estimator_mnist.predict.contact_sheet import Answer, ContactSheets
 from estimator_mnist.system.interpreter import module_command
-from input_fns import idx
+from input_fns.sources import idx
 
 NAMES = [str(digit) for digit in range(10)]
 

@@ -17,11 +17,14 @@ from PIL import Image
 from tensorboard.backend.event_processing import plugin_event_accumulator as accumulator
 from test_faults import end, killed_at, start
 
-from estimator_mnist import checkpoints, events, flags
-from estimator_mnist.experiment import Experiment
-from estimator_mnist.report import analysis, ending, final_pass, plots
-from estimator_mnist.report import page as report
-from estimator_mnist.terminal import percent
+from estimator_mnist.config import flags
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.evaluation import classify_split, metrics
+from estimator_mnist.model_dir import checkpoints
+from estimator_mnist.model_dir import event_files as events
+from estimator_mnist.report import artifacts, plots
+from estimator_mnist.report import html_page as report
+from estimator_mnist.system.terminal import percent
 
 NAME = "<img src=x onerror=alert(1)>"  # a folder that a page must not take by its word
 FLAGS = ["--source", "sample", "--model", "dense", "--train_epochs", "2", "--evals", "4", "--dropout_rate", "0.3"]
@@ -108,15 +111,15 @@ def test_the_page_tells_the_figures_of_results_json(finished):
 
 def test_the_page_shows_the_confusion_matrix_and_the_mistakes(finished, sample):
     experiment = Experiment.read(finished)
-    classified = final_pass.over_split(experiment, sample, checkpoints.prefix(finished, experiment.total_steps))
-    matrix = analysis.confusion_matrix(classified)
+    classified = classify_split.over_split(experiment, sample, checkpoints.prefix(finished, experiment.total_steps))
+    matrix = metrics.confusion_matrix(classified)
     final = json.loads((finished / "results.json").read_text())["final"]
     assert np.trace(matrix) / matrix.sum() == pytest.approx(final["test_accuracy"])
     text = (finished / "report.html").read_text()
     rows = re.findall(r'<tr><th scope="row">(.*?)</tr>', text)
     cells = [[int(cell or 0) for cell in re.findall(r"<td[^>]*>(\d*)</td>", row)] for row in rows]
     assert cells == matrix.tolist()
-    mistakes = analysis.most_confident_mistakes(classified, ending.SHOWN_MISTAKES)
+    mistakes = metrics.most_confident_mistakes(classified, artifacts.SHOWN_MISTAKES)
     assert [int(found) for found in re.findall(r'alt="test image (\d+)"', text)] == [m.position for m in mistakes]
     assert f"{mistakes[0].predicted}</strong> {percent(mistakes[0].probability)}" in text
 
@@ -130,7 +133,7 @@ def test_what_others_named_is_escaped(finished, sample, tmp_path):
     training_scalars, tests = events.scalars(finished), events.evaluations(finished)
     outcome = json.loads((finished / "results.json").read_text())
     scratch = Path(shutil.copytree(finished, tmp_path / "evil"))
-    ended = ending.make(evil, sample, outcome["train_loss"], training_scalars, tests, scratch)
+    ended = artifacts.make(evil, sample, outcome["train_loss"], training_scalars, tests, scratch)
     text = report.write(evil, outcome, ended, scratch).read_text()
     assert not Page(text).tags & {"script", "b", "i"} and "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
@@ -222,10 +225,10 @@ def test_report_of_what_is_not_finished_is_one_line(copy, cli):
 
 
 def test_clean_takes_all_of_it_away(copy, cli):
-    from estimator_mnist import model_dirs
+    from estimator_mnist.model_dir import prepare
 
     (copy / "notes.txt").write_text("mine")
-    model_dirs._clean(copy)
+    prepare._clean(copy)
     assert sorted(path.name for path in copy.iterdir()) == [".lock", "notes.txt"]
 
 
@@ -256,13 +259,13 @@ def test_the_gradients_are_those_of_the_loss(finished, sample):
     """Against differences of the loss, at the weights of the end."""
     import tensorflow as tf
 
-    from estimator_mnist import networks
-    from estimator_mnist.report.histograms import EXAMPLES, _Gradients
+    from estimator_mnist.layers import network
+    from estimator_mnist.training.histograms import EXAMPLES, _Gradients
 
     experiment = Experiment.read(finished)
     gradients = _Gradients(experiment, sample.train)
     reader = tf.train.load_checkpoint(str(finished))
-    weights = {name: reader.get_tensor(name) for name in networks.create(experiment).weight_shapes()}
+    weights = {name: reader.get_tensor(name) for name in network.create(experiment).weight_shapes()}
     found = gradients(weights)
     assert {name: value.shape for name, value in found.items()} == {name: w.shape for name, w in weights.items()}
     images, labels = gradients._examples[0] / 255.0, gradients._examples[1]

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import input_fns
-from input_fns import InputError, cache, idx, prepared
+from input_fns import InputError
+from input_fns.sources import idx, idx_cache, tfds_source
 
 DATA_DIR = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
 
@@ -99,9 +100,9 @@ def test_a_damaged_cache_is_made_again(prepared_copy):
     first = input_fns.find("mnist", "tfds", data_dir=str(prepared_copy))
     good = first.train.images.read_bytes()
     first.train.images.write_bytes(good[:-1] + b"\xff")
-    (first.train.images.parent / cache.FACTS).read_text()
+    (first.train.images.parent / idx_cache.FACTS).read_text()
     assert input_fns.find("mnist", "tfds", data_dir=str(prepared_copy)).train.images.read_bytes() == good
-    (first.train.images.parent / cache.FACTS).write_text('{"made_from": ')
+    (first.train.images.parent / idx_cache.FACTS).write_text('{"made_from": ')
     assert input_fns.find("mnist", "tfds", data_dir=str(prepared_copy)).train.images.read_bytes() == good
     assert len(list(first.train.images.parent.parent.glob("estimator_mnist_cache*"))) == 1, "nothing is left beside it"
 
@@ -140,7 +141,7 @@ def test_version_folders_are_compared_as_numbers(tmp_path):
         (tmp_path / "mnist" / version).mkdir(parents=True)
         (tmp_path / "mnist" / version / "dataset_info.json").write_text(json.dumps({}))
     (tmp_path / "mnist" / "4.0.0.incompleteABC").mkdir()  # what a killed preparation leaves
-    assert prepared.version_folder("mnist", tmp_path).name == "3.0.10"
+    assert tfds_source.version_folder("mnist", tmp_path).name == "3.0.10"
 
 
 def test_idx_files_are_found_plain_and_gzipped(tmp_path):

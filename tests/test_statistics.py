@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from estimator_mnist import evaluation
-from estimator_mnist.report import predictions, statistics
+from estimator_mnist.evaluation import evaluate, statistics
+from estimator_mnist.model_dir import predictions
 
 
 def test_student_s_t_is_the_inverse_of_the_incomplete_beta_function():
@@ -140,7 +140,7 @@ def test_two_runs_are_compared_on_the_same_images(cli, run):
 def test_the_verdict_is_in_words(only_a, only_b, words):
     a = np.array([True] * (900 + only_a) + [False] * only_b)
     b = np.array([True] * 900 + [False] * only_a + [True] * only_b)
-    assert words in evaluation.verdict(statistics.compare(a, b))
+    assert words in evaluate.verdict(statistics.compare(a, b))
 
 
 def test_runs_on_other_images_are_not_compared(cli, run, tmp_path, sample, fashion_mnist):

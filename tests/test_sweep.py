@@ -15,12 +15,13 @@ from absl.testing import flagsaver
 from conftest import launch
 from test_command_line import assert_equal_to_the_bit, checkpoint
 
-from estimator_mnist import flags
-from estimator_mnist.experiment import Experiment
-from estimator_mnist.report import analysis, predictions, statistics
-from estimator_mnist.sweep import command_line, settings, table
+from estimator_mnist.config import flags
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.evaluation import metrics, statistics
+from estimator_mnist.model_dir import predictions
+from estimator_mnist.sweep import search_space, table, value_lists
 from estimator_mnist.sweep.search import FAILED, FINISHED, PRUNED, STOPPED, STUDY, Optuna, Run
-from estimator_mnist.sweep.settings import Range
+from estimator_mnist.sweep.search_space import Range
 from input_fns import InputError
 
 QUICK = ["--source", "sample", "--model", "dense", "--train_steps", "40", "--evals", "2"]
@@ -33,7 +34,7 @@ SLOW = ["--source", "sample", "--model", "conv", "--train_steps", "40", "--evals
 def read():
     """Reads the words of a sweep's command line."""
     with flagsaver.flagsaver():
-        yield lambda *words: command_line.read(list(words))
+        yield lambda *words: value_lists.read(list(words))
     flags.FLAGS.unparse_flags()
 
 
@@ -67,7 +68,7 @@ def test_lists_and_whole_ranges_make_a_grid(read):
     assert space.search == "grid" and space.fixed == {"batch_size": "64"}
     assert space.lists["seed"] == ["0", "1", "2", "7"] and space.lists["learning_rate"] == ["0.001", "0.003"]
     assert len(space.settings()) == len(set(space.settings())) == 4
-    names = {settings.name(setting, seed) for setting in space.settings() for seed in space.seeds}
+    names = {search_space.name(setting, seed) for setting in space.settings() for seed in space.seeds}
     assert len(names) == 16 and "conv,learning_rate=0.003,seed=7" in names
     assert str(space.default_folder()) == "runs/sweeps/mnist-model-learning_rate"
 
@@ -259,7 +260,7 @@ def optuna(read, folder: Path, *words: str) -> Optuna:
     folder.mkdir(exist_ok=True)
 
     def make_run(setting, seed):
-        name = settings.name(setting, seed)
+        name = search_space.name(setting, seed)
         return Run(setting, seed, name, folder / name, (), Experiment(model="dense", train_steps=100))
 
     return Optuna(space, folder, make_run)
@@ -335,7 +336,7 @@ def test_an_ensemble_is_left_out_where_a_member_or_the_split_differs(tmp_path):
         (tmp_path / name).mkdir()
         nothing = np.zeros(1, np.float32)
         logits = np.eye(10, dtype=np.float32)[labels]
-        predictions.write(analysis.Classified(nothing, labels, logits, nothing, nothing), tmp_path / name)
+        predictions.write(metrics.Classified(nothing, labels, logits, nothing, nothing), tmp_path / name)
         return tmp_path / name
 
     one, same = leave("one", np.arange(10)), leave("same", np.arange(10))
@@ -356,7 +357,7 @@ def test_a_damaged_study_is_one_line(tmp_path):
     (folder / "sweep.json").unlink()
     assert STUDY == "study.db"
     with flagsaver.flagsaver():
-        command_line.read(words).write(folder)
+        value_lists.read(words).write(folder)
     flags.FLAGS.unparse_flags()
     (folder / "study.db").write_bytes(b"no database" * 100)
     done = sweep(folder, *words)

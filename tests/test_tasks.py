@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import launch
 
-from estimator_mnist import tasks
+from estimator_mnist.distribute import tf_config
 from input_fns import InputError
 
 CLUSTER = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}
@@ -30,7 +30,7 @@ def config(type: str, index: object = 0, cluster: object = CLUSTER) -> str:
 )
 def test_each_task_knows_its_place(monkeypatch, type, index, number, chief, peers):
     monkeypatch.setenv("TF_CONFIG", config(type, index))
-    task = tasks.read("parameter_server")
+    task = tf_config.read("parameter_server")
     assert (task.name, task.is_chief, task.trains) == (f"{type}/{index}", chief, number is not None)
     assert [peer.name for peer in task.peers] == peers
     assert number is None or task.number == number
@@ -44,16 +44,16 @@ def test_without_a_chief_the_first_worker_is_it(monkeypatch):
     places = []
     for index in range(2):
         monkeypatch.setenv("TF_CONFIG", config("worker", str(index), cluster))
-        places.append(tasks.read("multi_worker"))
+        places.append(tf_config.read("multi_worker"))
     assert [place.is_chief for place in places] == [True, False]
     assert [place.number for place in places] == [0, 1]
-    assert places[1].peers == [tasks.Peer("worker/0", "a:1")]
+    assert places[1].peers == [tf_config.Peer("worker/0", "a:1")]
 
 
 def test_no_cluster_is_no_task(monkeypatch):
     for text in ("", "{}", json.dumps({"task": {"type": "worker", "index": 0}})):
         monkeypatch.setenv("TF_CONFIG", text)
-        assert tasks.read("none") is None and tasks.read("mirrored") is None
+        assert tf_config.read("none") is None and tf_config.read("mirrored") is None
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_no_cluster_is_no_task(monkeypatch):
 def test_a_wrong_tf_config_is_one_line_that_says_what_is_wrong(monkeypatch, strategy, text, said):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(InputError) as raised:
-        tasks.read(strategy)
+        tf_config.read(strategy)
     assert said in str(raised.value) and "\n" not in str(raised.value)
 
 

@@ -9,8 +9,8 @@ from typing import List
 
 import tensorflow as tf
 
-from estimator_mnist import distribution, tasks
-from estimator_mnist.experiment import Experiment
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.distribute import strategies, tf_config
 
 LOOPS, CALLS = 50, 12  # all-reduces in a session call, and calls; the first two of them warm up
 
@@ -28,8 +28,8 @@ class Timer(tf.estimator.SessionRunHook):
 
 def main(size: int) -> None:
     experiment = Experiment(strategy="multi_worker")
-    task = tasks.read(experiment.strategy)
-    distribution.begin(experiment, task)
+    task = tf_config.read(experiment.strategy)
+    strategies.begin(experiment, task)
 
     def model_fn(features: tf.Tensor, labels: tf.Tensor, mode: str) -> tf.estimator.EstimatorSpec:
         return spec(features, mode)
@@ -38,7 +38,7 @@ def main(size: int) -> None:
     def spec(features: tf.Tensor, mode: str) -> tf.estimator.EstimatorSpec:
         def turn(count: tf.Tensor, vector: tf.Tensor):
             with tf.control_dependencies([vector]):
-                (total,) = distribution.summed([vector * 0.5])
+                (total,) = strategies.summed([vector * 0.5])
             return count + 1, total
 
         tf.compat.v1.disable_control_flow_v2()
@@ -59,7 +59,7 @@ def main(size: int) -> None:
             save_checkpoints_secs=None,
             save_summary_steps=None,
             log_step_count_steps=None,
-            **distribution.settings(experiment, task),
+            **strategies.settings(experiment, task),
         )
         tf.estimator.train_and_evaluate(
             tf.estimator.Estimator(model_fn, config=config),

@@ -15,9 +15,9 @@ from typing import Any, List
 import tensorflow as tf
 
 from benchmarks.peers.task import SIZES
-from estimator_mnist import estimator as estimators
-from estimator_mnist import hooks
-from estimator_mnist.experiment import Experiment
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.training import estimator as estimators
+from estimator_mnist.training import hooks
 from input_fns import Split, train_input_fn
 
 name, folder, checkpoints = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])

@@ -12,20 +12,22 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from estimator_mnist import cores, networks, run_config
-from estimator_mnist.experiment import Experiment
-from input_fns import idx
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.layers import network as networks
+from estimator_mnist.model import cpu_parallelism
+from estimator_mnist.training import run_config
+from input_fns.sources import idx
 
 name, folder, passes = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 images = idx.read_split(*(idx.find_file(folder, "test", kind) for kind in ("images", "labels")))[0]
 experiment = Experiment(model=name)
-cores.limit_threads(experiment)
+cpu_parallelism.limit_threads(experiment)
 
 with tf.Graph().as_default(), tf.compat.v1.Session(config=run_config.session_config(experiment)) as session:
     batch = tf.compat.v1.placeholder(tf.uint8, [None, *idx.IMAGE_SHAPE, 1])
     network = networks.create(experiment)
     network.build(experiment.seed)
-    shards = cores.of_shards(experiment, batch)
+    shards = cpu_parallelism.of_shards(experiment, batch)
     classes = tf.argmax(tf.concat([network(networks.scaled(shard)) for shard in shards], axis=0), axis=1)
     session.run(tf.compat.v1.global_variables_initializer())
     seconds = []

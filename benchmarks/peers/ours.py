@@ -8,9 +8,9 @@ from typing import Dict, List, Tuple
 import tensorflow as tf
 
 from benchmarks.peers.task import DROPOUT, LEARNING_RATE, from_command_line, report
-from estimator_mnist import estimator as estimators
-from estimator_mnist import hooks
-from estimator_mnist.experiment import Experiment
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.training import estimator as estimators
+from estimator_mnist.training import hooks
 from input_fns import Split, train_input_fn
 
 task = from_command_line()

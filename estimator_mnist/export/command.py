@@ -9,13 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist import checkpoints, cores, errors, networks, terminal
-from estimator_mnist import estimator as estimators
-from estimator_mnist.errors import RunError
-from estimator_mnist.experiment import Experiment, replace_file
-from estimator_mnist.export import exporters, runtimes, serving
+from estimator_mnist.config.experiment import Experiment, replace_file
+from estimator_mnist.export import runtimes
 from estimator_mnist.export.formats import FORMATS, INT8_LOSS, Source
-from estimator_mnist.remote import is_remote, path_of, rmtree
+from estimator_mnist.layers import network
+from estimator_mnist.model import cpu_parallelism, serving_signatures
+from estimator_mnist.model_dir import checkpoints
+from estimator_mnist.system import errors, terminal
+from estimator_mnist.system.errors import RunError
+from estimator_mnist.system.paths import is_remote, path_of, rmtree
+from estimator_mnist.training import estimator as estimators
+from estimator_mnist.training import exporters
 
 CALIBRATION_IMAGES = 500
 EPSILON = 1e-9  # accuracies are multiples of 1 / examples
@@ -53,7 +57,7 @@ def export(
     Raises:
         InputError: There is no checkpoint, or the one named is damaged or another network's.
     """
-    experiment = cores.within_ops(experiment)
+    experiment = cpu_parallelism.within_ops(experiment)
     checkpoint = checkpoints.checked(experiment, model_dir, checkpoint)
     checkpoints.remove_unfinished(model_dir)
     (model_dir / exporters.FOLDER).mkdir(exist_ok=True)
@@ -103,7 +107,9 @@ def _write_and_check(
         new, final = scratch / Path(form.file).name, folder / form.file
     else:
         versions = folder / _version_folder(source, model_dir)
-        final = serving.version_of(versions, _step(source.checkpoint)) or serving.next_version(versions)
+        final = serving_signatures.version_of(versions, _step(source.checkpoint)) or serving_signatures.next_version(
+            versions
+        )
         new = final if final.exists() else scratch / final.name
     if new != final:
         form.write(source, new)
@@ -125,7 +131,7 @@ def _put(new: Path, final: Path) -> None:
     if not is_remote(final):
         new.replace(final)
     elif new.is_dir():
-        serving.put_version(new, final.parent)
+        serving_signatures.put_version(new, final.parent)
     else:
         replace_file(final, new.read_bytes())
 
@@ -178,7 +184,7 @@ def _source(
     experiment: Experiment, data: input_fns.Data, estimator: tf.estimator.Estimator, checkpoint: str, scratch: Path
 ) -> Source:
     plain = estimator.export_saved_model(
-        str(scratch / "plain"), serving.plain_input_receiver, checkpoint_path=checkpoint
+        str(scratch / "plain"), serving_signatures.plain_input_receiver, checkpoint_path=checkpoint
     )
     # The first batch of a run of this seed: so many training images, chosen at random.
     count = min(CALIBRATION_IMAGES, experiment.train_examples)
@@ -190,7 +196,7 @@ def _source(
 def _arrays(dataset: tf.data.Dataset) -> Tuple[np.ndarray, np.ndarray]:
     """Returns the images, float32 [n, 28, 28, 1] in [0, 1], and the labels of a dataset's first batch."""
     features, labels = next(iter(dataset))
-    return networks.scaled(features[serving.IMAGE]).numpy(), labels.numpy()
+    return network.scaled(features[serving_signatures.IMAGE]).numpy(), labels.numpy()
 
 
 def _step(checkpoint: str) -> int:

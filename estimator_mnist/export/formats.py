@@ -8,12 +8,14 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 import numpy as np
 import tensorflow as tf
 
-from estimator_mnist import networks, terminal
-from estimator_mnist.batch_norm import EPSILON, BatchNorm
-from estimator_mnist.errors import RunError
-from estimator_mnist.experiment import Experiment
-from estimator_mnist.export import runtimes, serving
-from estimator_mnist.layers import Activation, Conv2D, Dense, Dropout, Flatten, Layer, Pad2D, Pool2D, scaled_tanh
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.export import runtimes
+from estimator_mnist.layers import network as networks
+from estimator_mnist.layers.batch_norm import EPSILON, BatchNorm
+from estimator_mnist.layers.layers import Activation, Conv2D, Dense, Dropout, Flatten, Layer, Pad2D, Pool2D, scaled_tanh
+from estimator_mnist.model import serving_signatures
+from estimator_mnist.system import terminal
+from estimator_mnist.system.errors import RunError
 
 ONNX_OPSET = 18
 INT8_LOSS = 0.001  # of accuracy, that int8 may cost at most
@@ -38,12 +40,12 @@ class Format(NamedTuple):
 
 def saved_model(source: Source, path: Path) -> None:
     """Writes a version of a SavedModel with all its signatures and warm-up requests; `path` must be a new folder."""
-    warmup = path.with_name(serving.WARMUP)
-    serving.write_warmup(warmup, source.experiment.model)
+    warmup = path.with_name(serving_signatures.WARMUP)
+    serving_signatures.write_warmup(warmup, source.experiment.model)
     made = source.estimator.export_saved_model(
         str(path.with_name("versions")),
-        serving.input_receiver,
-        assets_extra={serving.WARMUP: str(warmup)},
+        serving_signatures.input_receiver,
+        assets_extra={serving_signatures.WARMUP: str(warmup)},
         checkpoint_path=source.checkpoint,
     )
     Path(made.decode()).rename(path)
@@ -60,7 +62,7 @@ def tflite_int8(source: Source, path: Path) -> None:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.representative_dataset = lambda: (
-        ("predict", {serving.IMAGE: image[np.newaxis]}) for image in source.calibration
+        ("predict", {serving_signatures.IMAGE: image[np.newaxis]}) for image in source.calibration
     )
     _write_tflite(converter, path)
 
@@ -79,7 +81,7 @@ def onnx(source: Source, path: Path) -> None:
         raise RunError(f"--formats onnx: needs tf2onnx, and that Python 3.10 or 3.11 ({error})") from error
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     signature = tf.saved_model.load(str(source.plain)).signatures["predict"]
-    image = tf.TensorSpec([None, *networks.IMAGE_SHAPE], tf.float32, name=serving.IMAGE)
+    image = tf.TensorSpec([None, *networks.IMAGE_SHAPE], tf.float32, name=serving_signatures.IMAGE)
     with terminal.silent():
         model, _ = convert.from_function(
             tf.function(lambda image: signature(image=image)), input_signature=[image], opset=ONNX_OPSET

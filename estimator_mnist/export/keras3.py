@@ -13,7 +13,7 @@ from typing import Callable, Dict, List
 import keras
 import numpy as np
 
-from estimator_mnist.export.timing import timed
+from estimator_mnist.export.throughput import timed
 
 
 def write(layers: str, weights: str, path: str) -> None:

@@ -10,10 +10,10 @@ from typing import Any, List, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from estimator_mnist import terminal
-from estimator_mnist.errors import RunError
-from estimator_mnist.export import environments
-from estimator_mnist.export.timing import timed
+from estimator_mnist.export import isolated_venv
+from estimator_mnist.export.throughput import timed
+from estimator_mnist.system import terminal
+from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.interpreter import ROOT, module_command
 
 
@@ -74,7 +74,7 @@ def in_keras_3(*words: Any) -> None:
     Raises:
         RunError: The environment cannot be made, or the program failed.
     """
-    python = environments.python_of(ROOT / "requirements-keras.lock", ROOT / ".venv-keras", _tell)
+    python = isolated_venv.python_of(ROOT / "requirements-keras.lock", ROOT / ".venv-keras", _tell)
     env = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         module_command("estimator_mnist.export.keras3", *words, python=python), env=env, capture_output=True, text=True

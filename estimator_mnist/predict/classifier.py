@@ -6,10 +6,12 @@ from typing import Tuple
 import numpy as np
 import tensorflow as tf
 
-from estimator_mnist import checkpoints, cores, networks, run_config
-from estimator_mnist.experiment import Experiment
-from estimator_mnist.export import exporters, serving
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.layers import network as networks
+from estimator_mnist.model import cpu_parallelism, serving_signatures
+from estimator_mnist.model_dir import checkpoints
 from estimator_mnist.predict.command import Classifier
+from estimator_mnist.training import exporters, run_config
 from input_fns import InputError
 from input_fns.errors import reason
 
@@ -24,8 +26,8 @@ def load(model_dir: Path, experiment: Experiment) -> Classifier:
     Raises:
         InputError: There is neither, or it is damaged.
     """
-    experiment = cores.within_ops(experiment)
-    versions = serving.versions(model_dir / exporters.FOLDER / exporters.FINAL)
+    experiment = cpu_parallelism.within_ops(experiment)
+    versions = serving_signatures.versions(model_dir / exporters.FOLDER / exporters.FINAL)
     with tf.Graph().as_default():
         session = tf.compat.v1.Session(config=run_config.session_config(experiment))
         if versions:
@@ -42,7 +44,7 @@ def _saved_model(session: tf.compat.v1.Session, folder: Path) -> Tuple[tf.Tensor
         loaded = tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], str(folder))
         signature, graph = loaded.signature_def[SIGNATURE], session.graph
         return (
-            graph.get_tensor_by_name(signature.inputs[serving.IMAGE].name),
+            graph.get_tensor_by_name(signature.inputs[serving_signatures.IMAGE].name),
             graph.get_tensor_by_name(signature.outputs["probabilities"].name),
         )
     except Exception as error:  # of many classes, by what is damaged

@@ -11,12 +11,12 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 
 import numpy as np
 
-from estimator_mnist.errors import RunError
-from estimator_mnist.experiment import Experiment
+from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.predict.contact_sheet import Answer, ContactSheets
-from estimator_mnist.stopping import Stopped
-from estimator_mnist.terminal import percent
-from input_fns import picture_files
+from estimator_mnist.predict.pictures import reader
+from estimator_mnist.system.errors import RunError
+from estimator_mnist.system.signals import Stopped
+from estimator_mnist.system.terminal import percent
 
 # The column of file names is as wide as the longest of the first chunk, within these.
 NAME_WIDTHS = (4, 60)
@@ -81,7 +81,7 @@ def answers(words: Sequence[str], preprocess: str, load: Callable[[], Classifier
         load: Loads the classifier, when the first image is there to be classified.
     """
     classify: Optional[Classifier] = None
-    for chunk in picture_files.read(words, preprocess):
+    for chunk in reader.read(words, preprocess):
         images = [picture.image for picture in chunk if picture.image is not None]
         found: Iterator[np.ndarray] = iter(())
         if images:

@@ -7,8 +7,8 @@ from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from estimator_mnist.errors import RunError
-from estimator_mnist.terminal import percent
+from estimator_mnist.system.errors import RunError
+from estimator_mnist.system.terminal import percent
 from input_fns import InputError
 from input_fns.errors import OneLineError
 

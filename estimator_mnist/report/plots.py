@@ -14,13 +14,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
-from estimator_mnist.experiment import replace_file
-from estimator_mnist.report import analysis
-from estimator_mnist.report.analysis import Classified, Mistake
-from estimator_mnist.report.statistics import Calibration
+from estimator_mnist.config.experiment import replace_file
+from estimator_mnist.evaluation import metrics
+from estimator_mnist.evaluation.metrics import Classified, Mistake
+from estimator_mnist.evaluation.statistics import Calibration
 
 if TYPE_CHECKING:
-    from estimator_mnist.events import Scalars  # with TensorFlow, which the picture of a sweep does without
+    from estimator_mnist.model_dir.event_files import (
+        Scalars,  # with TensorFlow, which the picture of a sweep does without
+    )
 
 FOLDER = "plots"
 TRAINING, TEST = "#3a7bd5", "#e07a2f"  # readable on white and on near black
@@ -135,7 +137,7 @@ def mistakes(classified: Classified, chosen: Sequence[Mistake], names: Sequence[
     if chosen:
         images = np.stack([classified.images[mistake.position] for mistake in chosen])
         # One picture for all: an axes for each takes ten times as long.
-        axes.imshow(analysis.montage(images, columns, gap), cmap="gray_r", vmin=0, vmax=255)
+        axes.imshow(metrics.montage(images, columns, gap), cmap="gray_r", vmin=0, vmax=255)
         axes.set_ylim(rows * (28 + gap) - 1, -1)
     for position, mistake in enumerate(chosen):
         row, column = divmod(position, columns)
@@ -171,7 +173,7 @@ def filters(images: np.ndarray) -> Image.Image:
     colours = matplotlib.colormaps["RdBu_r"]((values + 1) / 2, bytes=True)[..., :3]
     big = colours.repeat(scale, axis=1).repeat(scale, axis=2)
     gap = max(2, scale * width // 14)
-    channels = [analysis.montage(big[..., channel], columns, gap, fill=255) for channel in range(3)]
+    channels = [metrics.montage(big[..., channel], columns, gap, fill=255) for channel in range(3)]
     return Image.fromarray(np.stack(channels, axis=-1))
 
 

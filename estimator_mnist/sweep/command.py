@@ -7,15 +7,18 @@ from typing import Callable, Dict, Iterable, List, Tuple, Type
 
 from tqdm import tqdm
 
-from estimator_mnist import flags, model_dirs, remote, terminal
-from estimator_mnist.errors import RunError
-from estimator_mnist.flags import FLAGS
-from estimator_mnist.stopping import Stopper
-from estimator_mnist.sweep import command_line, runs, settings, table
-from estimator_mnist.sweep.runs import Outcome, Search
+from estimator_mnist.config import flags
+from estimator_mnist.config.flags import FLAGS
+from estimator_mnist.model_dir import prepare
+from estimator_mnist.sweep import processes as runs
+from estimator_mnist.sweep import search_space, table, value_lists
+from estimator_mnist.sweep.processes import Outcome, Search
 from estimator_mnist.sweep.search import FAILED, FINISHED, PRUNED, Listed, Optuna, Run
-from estimator_mnist.sweep.settings import Setting, Space
-from estimator_mnist.terminal import percent
+from estimator_mnist.sweep.search_space import Setting, Space
+from estimator_mnist.system import paths, terminal
+from estimator_mnist.system.errors import RunError
+from estimator_mnist.system.signals import Stopper
+from estimator_mnist.system.terminal import percent
 from input_fns import Data, InputError
 from input_fns.errors import reason
 
@@ -33,8 +36,8 @@ def run(words: List[str], find_data: Callable[[], Data]) -> int:
         InputError: A flag or the folder is wrong; nothing was started.
         RunError: The folder cannot be written any more.
     """
-    space = command_line.read(words)
-    if FLAGS.sweep_dir and remote.SCHEME.match(FLAGS.sweep_dir):
+    space = value_lists.read(words)
+    if FLAGS.sweep_dir and paths.SCHEME.match(FLAGS.sweep_dir):
         raise InputError(f"--sweep_dir {FLAGS.sweep_dir}: must be a local folder; only a single run's may be remote")
     folder = Path(FLAGS.sweep_dir).expanduser() if FLAGS.sweep_dir else space.default_folder()
     jobs = FLAGS.jobs or runs.cores()
@@ -51,7 +54,7 @@ def run(words: List[str], find_data: Callable[[], Data]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--sweep_dir {folder}: cannot be used ({error.strerror or error})") from error
-    with model_dirs.in_use(folder, "--sweep_dir"), Stopper() as stopper:
+    with prepare.in_use(folder, "--sweep_dir"), Stopper() as stopper:
         stopper.deferring = True
         errors: Tuple[Type[Exception], ...] = (OSError,)
         try:
@@ -106,12 +109,12 @@ class _RunMaker:
     def make(self, setting: Setting, seed: str) -> Run:
         """Raises InputError where the setting is not possible."""
         given = {**self._space.fixed, **dict(setting), "seed": seed}
-        command_line.parse(given)
+        value_lists.parse(given)
         named = tuple(FLAGS[name].value for name in NAMING_DATA if name in FLAGS)
         if named not in self._data:
             self._data[named] = self._find_data()
         experiment = flags.experiment(self._data[named])
-        name = settings.name(setting, seed)
+        name = search_space.name(setting, seed)
         words = tuple(f"--{flag}={text}" for flag, text in given.items())
         return Run(setting, seed, name, self._folder / name, words, experiment)
 
@@ -119,9 +122,9 @@ class _RunMaker:
 def _check_place(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--sweep_dir {folder}: is a file, not a folder")
-    is_sweep = not folder.is_dir() or (folder / settings.FILE_NAME).exists()
-    if not is_sweep and any(path.name != model_dirs.LOCK for path in folder.iterdir()):
-        raise InputError(f"--sweep_dir {folder}: is not empty and holds no {settings.FILE_NAME}; name another one")
+    is_sweep = not folder.is_dir() or (folder / search_space.FILE_NAME).exists()
+    if not is_sweep and any(path.name != prepare.LOCK for path in folder.iterdir()):
+        raise InputError(f"--sweep_dir {folder}: is not empty and holds no {search_space.FILE_NAME}; name another one")
 
 
 class _Progress:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple, Type
 from urllib.parse import quote
 
-from estimator_mnist.experiment import Experiment
-from estimator_mnist.sweep.settings import Setting, Space, name
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.sweep.search_space import Setting, Space, name
 from input_fns import InputError
 from input_fns.errors import reason
 

@@ -8,14 +8,15 @@ from typing import Any, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 
-from estimator_mnist import terminal
-from estimator_mnist.experiment import replace_file
-from estimator_mnist.report import predictions, statistics
-from estimator_mnist.report.statistics import Summary
-from estimator_mnist.sweep.runs import Outcome
+from estimator_mnist.config.experiment import replace_file
+from estimator_mnist.evaluation import statistics
+from estimator_mnist.evaluation.statistics import Summary
+from estimator_mnist.model_dir import predictions
+from estimator_mnist.sweep.processes import Outcome
 from estimator_mnist.sweep.search import FINISHED, Run
-from estimator_mnist.sweep.settings import Setting
-from estimator_mnist.terminal import percent
+from estimator_mnist.sweep.search_space import Setting
+from estimator_mnist.system import terminal
+from estimator_mnist.system.terminal import percent
 
 TABLE, RUNS, PICTURE = "sweep.csv", "runs.csv", "sweep.png"
 SHOWN = 40  # settings in the picture

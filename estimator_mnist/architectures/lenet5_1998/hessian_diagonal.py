@@ -1,0 +1,68 @@
+"""How sharply the loss bends along each weight: the diagonal of the Hessian's Gauss-Newton approximation, propagated
+backwards like a gradient (LeCun et al. 1998, appendix C, equations 22 to 27; "Efficient BackProp", section 9.1).
+
+The second derivative to a unit's weighted sum a is f'(a)^2 times that to its state; those to the weights and the inputs
+of a sum are that times the squared input and the squared weight; a weight that is shared adds up those of its uses. So
+they are the gradients of the same sums with all inputs and weights squared.
+"""
+
+from typing import Dict, List, Tuple
+
+import numpy as np
+import tensorflow as tf
+
+from estimator_mnist.architectures.lenet5_1998 import network as lenet5_1998
+from estimator_mnist.architectures.lenet5_1998.network import Rbf
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.layers.network import Network, scaled
+from estimator_mnist.model import losses
+
+Key = Tuple[str, str]  # layer and weight
+GROWN = 1.5  # see `grown`
+Values = Dict[Key, List[tf.Tensor]]  # of the network's parameters, each in its parts
+
+
+def diagonal(experiment: Experiment, network: Network, values: Values, images: tf.Tensor) -> Dict[Key, tf.Tensor]:
+    """Returns the mean over some examples of the second derivative of the loss to each weight, never negative.
+
+    It needs no labels: the term of the right class bends the same for every class.
+
+    Args:
+        experiment: Its loss.
+        network: Ends with Rbf; its other layers say their weighted sums.
+        values: The network's parameters, each in one part.
+        images: uint8 of 0 to 255 or float32 of 0 to 1, [n, 28, 28, 1].
+    """
+    *layers, last = network.layers
+    assert isinstance(last, Rbf), last
+    outputs = [output for (output,) in network.outputs(scaled(images), values=values)]
+    second = last.second_derivative(outputs[-2], losses.posterior(experiment, outputs[-1]))
+    found: Dict[Key, tf.Tensor] = {}
+    for position in reversed(range(1, len(layers))):  # the first layer is the input
+        layer, x = layers[position], outputs[position - 1]
+        weights = {name: value for (owner, name), (value,) in values.items() if owner == layer.name}
+        sums = layer.linear(x, weights)
+        slope = tf.gradients(layer.activate(sums), sums)[0]
+        squared = {name: tf.square(value) for name, value in weights.items()}
+        inputs = tf.square(x)
+        second, *of_weights = tf.gradients(
+            layer.linear(inputs, squared), [inputs, *squared.values()], tf.square(slope) * second
+        )
+        examples = tf.cast(tf.shape(x)[0], tf.float32)
+        found.update({(layer.name, name): value / examples for name, value in zip(weights, of_weights)})
+    return found
+
+
+def grown(network: Network, values: Values) -> Values:
+    """Returns initial weights as if they had been drawn within GROWN / sqrt(inputs) and not within 2.4 / inputs.
+
+    From the initial weights the second derivatives of the first layers are about 1e-5, so that their step sizes would
+    be rate / MU, the largest there are: the network saturates within twenty steps and stays so. The paper's own step
+    sizes of the first pass, 0.00007 to 0.016, cannot come from such weights either (0.0002 to 0.025). Of these they are
+    0.00003 to 0.021.
+    """
+    factors = {}
+    for layer, name, weight in network.weights():
+        limit = np.array(weight.limit, np.float32)
+        factors[layer.name, name] = GROWN / np.sqrt(lenet5_1998.LIMIT * limit)
+    return {key: [part * factors[key] for part in parts] for key, parts in values.items()}

@@ -1,0 +1,1 @@
+"""The commands, from words to exit codes, and what a run prints."""

@@ -1,0 +1,257 @@
+"""The commands, each from flags to exit code. TensorFlow is imported only where a command comes to need it."""
+
+import dataclasses
+import functools
+import json
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+
+from absl import flags as absl_flags
+
+import input_fns
+from estimator_mnist.cli import launchers
+from estimator_mnist.config import flags
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.flags import FLAGS
+from estimator_mnist.distribute import tf_config
+from estimator_mnist.distribute.tf_config import Task
+from estimator_mnist.model_dir import prepare, results
+from estimator_mnist.system import errors, terminal
+from estimator_mnist.system.paths import path_of
+from estimator_mnist.system.signals import Stopped, Stopper
+from estimator_mnist.system.tensorflow_setup import configure_tensorflow, quiet_tensorflow
+from input_fns import InputError
+
+
+def train(started: float) -> int:
+    """The main job: trains to the end, or says that this has been done."""
+    with Stopper() as stopper:
+        try:
+            return _train(started, stopper)
+        except Stopped as stopped:
+            saved = "" if stopped.step is None else f" after step {stopped.step:,}, which is saved"
+            terminal.say(f"Stopped by {stopped}{saved}; the same command goes on from the newest checkpoint")
+            return stopped.exit_code
+
+
+def _train(started: float, stopper: Stopper) -> int:
+    quiet_tensorflow()
+    model_dir = flags.model_dir()
+    task = tf_config.read(FLAGS.strategy or "none")
+    data = _named_data()
+    experiment = flags.experiment(data)
+    if task and not task.is_chief:
+        return _take_part(experiment, data, model_dir, stopper, task)
+    with prepare.opened_for(experiment, model_dir, FLAGS.clean):
+        terminal.show_data(data, experiment.evaluated_split)
+        outcome = results.read(model_dir)
+        if outcome:
+            terminal.say(f"{model_dir}: this experiment is finished (--clean starts it over)")
+        else:
+            outcome = _train_to_the_end(experiment, data, model_dir, started, stopper, task)
+    terminal.show_results(outcome)
+    terminal.say(f"\nReport: {model_dir / 'report.html'}")
+    terminal.say(f"Results: {model_dir / results.FILE_NAME}   Pictures: {model_dir / 'plots'}")
+    terminal.say(
+        f"SavedModels: {model_dir / 'export' / 'final'} and, of the best evaluation, {model_dir / 'export' / 'best'}"
+    )
+    for trace in sorted(model_dir.glob("profile/timeline-*.json")):
+        terminal.say(f"Trace: {trace} (open it in chrome://tracing)")
+    terminal.say(f"TensorBoard: bash run.sh tensorboard --logdir {model_dir}")
+    return 0
+
+
+def _train_to_the_end(
+    experiment: Experiment,
+    data: input_fns.Data,
+    model_dir: Path,
+    started: float,
+    stopper: Stopper,
+    task: Optional[Task],
+) -> Dict[str, Any]:
+    configure_tensorflow(experiment)
+    from estimator_mnist.training import train_and_evaluate
+    from estimator_mnist.training.cluster import worker as cluster_training
+
+    cluster = cluster_training.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
+    with errors.told_in_one_line(model_dir, data):
+        outcome, ended = train_and_evaluate.run(experiment, data, model_dir, started, stopper, cluster)
+    terminal.show_predictions(ended.classified, experiment.class_names)
+    return outcome
+
+
+def _take_part(experiment: Experiment, data: input_fns.Data, model_dir: Path, stopper: Stopper, task: Task) -> int:
+    """Takes the part of a task beside the chief in the main job."""
+    configure_tensorflow(experiment)
+    from estimator_mnist.training.cluster import worker as cluster_training
+
+    cluster = cluster_training.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
+    assert cluster
+    with errors.told_in_one_line(model_dir, data):
+        done = cluster_training.take_part(experiment, data, model_dir, stopper, cluster, FLAGS.clean)
+    terminal.say(f"{task.name}: {'done' if done else 'nothing to do: the run is trained to its end'}")
+    return 0
+
+
+def evaluate(started: float) -> int:
+    """Evaluates a checkpoint on the split that its run is evaluated on, and compares it with that of another run."""
+    model_dir, experiment = _trained()
+    checkpoint = flags.checkpoint(model_dir)
+    data = _data_of(experiment, model_dir)
+    against = path_of(FLAGS.against, "--against") if FLAGS.against else None
+    if against:
+        other = _alone(flags.override_session(prepare.stored_experiment(against, "--against")))
+        others_data = _data_of(other, against)
+    configure_tensorflow(experiment)
+    from estimator_mnist.evaluation import evaluate as evaluation
+
+    with errors.told_in_one_line(model_dir, data):
+        result, classified = evaluation.evaluate(experiment, data, model_dir, checkpoint)
+    if against:
+        with errors.told_in_one_line(against, others_data):
+            others = evaluation.evaluate(other, others_data, against).classified
+        compared = evaluation.compare(classified, others, model_dir, against)
+        result["against"] = {"model_dir": str(against), **compared._asdict()}
+    if FLAGS.json:
+        print(json.dumps(result))
+        return 0
+    evaluation.show(result, experiment)
+    if against:
+        evaluation.show_comparison(compared, model_dir, against)
+    return 0
+
+
+def predict(started: float) -> int:
+    """Classifies image files."""
+    model_dir, experiment = _trained()
+    if not FLAGS.files:
+        raise InputError("predict: names no files; give image files, folders of them, or - for standard input")
+    quiet_tensorflow()
+    from estimator_mnist.predict import command as predict
+
+    def load() -> predict.Classifier:
+        configure_tensorflow(experiment)
+        from estimator_mnist.predict import classifier
+
+        return classifier.load(model_dir, experiment)
+
+    predict.run(FLAGS.files, FLAGS.preprocess, experiment, load, FLAGS.json, FLAGS.contact_sheet)
+    return 0
+
+
+def export(started: float) -> int:
+    """Writes a checkpoint in other formats, each checked."""
+    formats = flags.formats()
+    model_dir, experiment = _trained()
+    checkpoint = flags.checkpoint(model_dir)
+    data = _data_of(experiment, model_dir)
+    with prepare.in_use(model_dir):
+        configure_tensorflow(experiment)
+        from estimator_mnist.export import command as export
+
+        with errors.told_in_one_line(model_dir, data):
+            rows, failures = export.export(experiment, data, model_dir, checkpoint, formats)
+    if FLAGS.json:
+        print(json.dumps([row._asdict() for row in rows]))
+    else:
+        export.show(rows, experiment.evaluated_split)
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def report(started: float) -> int:
+    """Makes the report, the pictures and TensorBoard's view of the evaluated split again, for a finished run."""
+    model_dir, experiment = _trained()
+    outcome = results.read(model_dir)
+    if outcome is None:
+        raise InputError(f"--model_dir {model_dir}: this run is not finished; train it to its end first")
+    data = _data_of(experiment, model_dir)
+    with prepare.in_use(model_dir):
+        configure_tensorflow(experiment)
+        from estimator_mnist.report import html_page as report
+
+        with errors.told_in_one_line(model_dir, data):
+            path = report.write_again(experiment, outcome, data, model_dir)
+    terminal.say(f"Report: {path}   Pictures: {model_dir / 'plots'}")
+    return 0
+
+
+def _trained() -> Tuple[Path, Experiment]:
+    """Returns the model_dir that the flags name and its experiment, with what flags may change of it.
+
+    Raises:
+        InputError: It holds none, or a flag contradicts it.
+    """
+    quiet_tensorflow()  # a remote model_dir brings TensorFlow with it
+    model_dir = flags.model_dir()
+    return model_dir, _alone(flags.override(prepare.stored_experiment(model_dir)))
+
+
+def _alone(experiment: Experiment) -> Experiment:
+    """Returns an experiment as one process works with it that trains nothing."""
+    tf_config.leave()
+    return dataclasses.replace(experiment, strategy="none", replicas=0)
+
+
+def _data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
+    """Returns the data that a model_dir's run was trained on.
+
+    Raises:
+        InputError: It is not there, or is other data.
+    """
+    quiet_tensorflow()
+    say = functools.partial(print, file=sys.stderr)  # standard output is for the result, JSON perhaps
+    data = _find(experiment, say)
+    if data.digest != experiment.data_digest:
+        raise InputError(f"--model_dir {model_dir}: was trained on other data than {data.description}")
+    return data
+
+
+def _named_data() -> input_fns.Data:
+    """Returns the data that the flags name.
+
+    Raises:
+        InputError: It is not there.
+    """
+    return _find(FLAGS, terminal.say)
+
+
+def _find(named: Union[Experiment, absl_flags.FlagValues], say: Callable[[str], None]) -> input_fns.Data:
+    """Returns the data that flags, or the experiment of a run, name."""
+    stream = named.input == "stream"
+    place = named.dataset, named.source, named.data_dir, named.idx_dir
+    return input_fns.find(*place, stream, say, named.validation_size or 0)
+
+
+def cluster(started: float) -> int:
+    """Runs the main job by several processes of this machine."""
+    quiet_tensorflow()
+    from estimator_mnist.cli import local_cluster as cluster
+
+    return cluster.run(_named_data)
+
+
+def sweep(words: List[str]) -> int:
+    """Runs the main job over lists of values, or a search; the words are their flags."""
+    quiet_tensorflow()
+    from estimator_mnist.sweep import command as sweep
+
+    return sweep.run(words, _named_data)
+
+
+COMMANDS: Dict[str, Callable[[float], int]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
+    "report": report,
+    "cluster": cluster,
+}
+PASSING_ON: Dict[str, Callable[[List[str]], int]] = {
+    "benchmark": launchers.benchmark,
+    "sweep": sweep,
+    "tensorboard": launchers.tensorboard,
+    "test": launchers.test,
+}

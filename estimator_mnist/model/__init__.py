@@ -1,0 +1,1 @@
+"""The model_fn and what it consists of: losses, gradients, updates, serving."""

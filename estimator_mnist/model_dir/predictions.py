@@ -1,0 +1,34 @@
+"""predictions.npz: what the last checkpoint of a run makes of every example of its split, for comparisons of runs."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from estimator_mnist.config.experiment import replace_file
+from estimator_mnist.evaluation.metrics import Classified
+
+FILE_NAME = "predictions.npz"
+
+
+class Predictions(NamedTuple):
+    labels: np.ndarray  # int32 [n], in the order of the split
+    probabilities: np.ndarray  # float32 [n, classes]
+
+
+def write(classified: Classified, model_dir: Path) -> None:
+    """Writes model_dir/predictions.npz, whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez(buffer, labels=classified.labels, probabilities=classified.probabilities)
+    replace_file(model_dir / FILE_NAME, buffer.getvalue())
+
+
+def read(model_dir: Path) -> Optional[Predictions]:
+    """Returns what a run left; None if there is none, or it is damaged: the report command makes it again."""
+    try:
+        with np.load(io.BytesIO((model_dir / FILE_NAME).read_bytes())) as arrays:
+            return Predictions(arrays["labels"], arrays["probabilities"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None

@@ -1,0 +1,125 @@
+"""What TensorBoard shows of a finished run beside the scalars and histograms of its training.
+
+Each folder gets one event file of a fixed name, replaced as a whole: however often a run is ended, or its report made
+again, it holds these summaries once.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import tensorflow as tf
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import summary as custom_scalar
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams import summary as hparams
+from tensorboard.plugins.pr_curve import summary as pr_curve
+
+from estimator_mnist.config.experiment import DATA, MAY_CHANGE, Experiment
+from estimator_mnist.evaluation.metrics import Classified
+from estimator_mnist.model_dir.event_files import folder_of
+
+# TensorBoard reads the event files of a folder by their names: this one comes after those of the training.
+FILE_NAME = "events.out.tfevents.9999999999.end"
+
+
+def write(
+    experiment: Experiment, classified: Classified, pictures: Dict[str, bytes], ended: float, model_dir: Path
+) -> None:
+    """Writes the summaries of a finished run.
+
+    Args:
+        experiment: The finished experiment.
+        classified: Its evaluated split.
+        pictures: {name: content of a PNG file}; "filters" is shown with the training, the others with the evaluations.
+        ended: time.time() of its last step.
+        model_dir: Where TensorBoard looks.
+    """
+    split = experiment.evaluated_split
+    of_evaluation = {name: content for name, content in pictures.items() if name != "filters"}
+    training = [*_hyperparameters(experiment, ended), custom_scalar.pb(_layout(split))]
+    training += [_image(name, content) for name, content in pictures.items() if name not in of_evaluation]
+    evaluation = [_image(name, content) for name, content in of_evaluation.items()]
+    evaluation += _pr_curves(classified, experiment.class_names)
+    for summaries, folder in ((training, model_dir), (evaluation, model_dir / folder_of(split))):
+        _write_events(summaries, experiment.total_steps, ended, folder)
+
+
+def hyperparameters(experiment: Experiment) -> Dict[str, Any]:
+    """Returns what can make two experiments learn differently, by name: bool, number or text."""
+    values = {**dataclasses.asdict(experiment), "train_steps": experiment.total_steps}
+    values["evals"] = len(experiment.evaluation_steps)
+    return {name: value for name, value in values.items() if name not in (MAY_CHANGE | DATA) or name.endswith("mples")}
+
+
+def _hyperparameters(experiment: Experiment, ended: float) -> List[tf.compat.v1.Summary]:
+    values, split = hyperparameters(experiment), experiment.evaluated_split
+    infos = [api_pb2.HParamInfo(name=name, type=_hparam_type(value)) for name, value in values.items()]
+    metrics = [
+        ("accuracy", folder_of(split), f"{split} accuracy"),
+        ("loss", folder_of(split), f"{split} loss"),
+        ("loss", "", "training loss"),
+        ("images_per_second", "", "images per second"),
+    ]
+    metric_infos = [
+        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag, group=group), display_name=shown)
+        for tag, group, shown in metrics
+    ]
+    return [
+        hparams.experiment_pb(infos, metric_infos, time_created_secs=ended),
+        hparams.session_start_pb(values, start_time_secs=ended),
+        hparams.session_end_pb(api_pb2.STATUS_SUCCESS, end_time_secs=ended),
+    ]
+
+
+def _hparam_type(value: Any) -> int:
+    if isinstance(value, bool):
+        return api_pb2.DATA_TYPE_BOOL
+    return api_pb2.DATA_TYPE_STRING if isinstance(value, str) else api_pb2.DATA_TYPE_FLOAT64
+
+
+def _layout(split: str) -> layout_pb2.Layout:
+    """Charts by what they answer. A chart draws the tags that match its pattern in all runs, evaluations too."""
+
+    def category(title: str, **charts: str) -> layout_pb2.Category:
+        lines = {name: layout_pb2.MultilineChartContent(tag=[pattern]) for name, pattern in charts.items()}
+        chart = [layout_pb2.Chart(title=name.replace("_", " "), multiline=line) for name, line in lines.items()]
+        return layout_pb2.Category(title=title, chart=chart)
+
+    return layout_pb2.Layout(
+        category=[
+            category(f"training and {split}", loss="^loss$", accuracy="^accuracy$"),
+            category(f"{split} accuracy of each class", accuracy_of_each_class="^accuracy_of_class/"),
+            category("training", learning_rate="^learning_rate$", images_per_second="^images_per_second$"),
+        ]
+    )
+
+
+def _pr_curves(classified: Classified, names: Sequence[str]) -> List[tf.compat.v1.Summary]:
+    return [
+        pr_curve.pb(f"pr_curve/{name}", classified.labels == index, classified.probabilities[:, index])
+        for index, name in enumerate(names)
+    ]
+
+
+def _image(name: str, content: bytes) -> tf.compat.v1.Summary:
+    image = tf.compat.v1.Summary.Image(encoded_image_string=content, colorspace=3)
+    image.width, image.height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))  # PNG's IHDR
+    return tf.compat.v1.Summary(value=[tf.compat.v1.Summary.Value(tag=name, image=image)])
+
+
+def _write_events(summaries: Sequence[tf.compat.v1.Summary], step: int, wall_time: float, folder: Path) -> None:
+    """Replaces the folder's event file, so that a reader finds the old one or the new, never a part."""
+    new = folder / f"{FILE_NAME}.new-{os.getpid()}".replace("tfevents", "unfinished")
+    events = [tf.compat.v1.Event(file_version="brain.Event:2")]
+    events += [tf.compat.v1.Event(step=step, summary=summary) for summary in summaries]
+    folder.mkdir(exist_ok=True)
+    try:
+        with tf.io.TFRecordWriter(str(new)) as writer:
+            for event in events:
+                event.wall_time = wall_time
+                writer.write(event.SerializeToString())
+        new.replace(folder / FILE_NAME)
+    finally:
+        new.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""train_and_evaluate with all that belongs to it: hooks, checkpoints, exports."""

@@ -1,0 +1,163 @@
+"""FinalExporter and BestExporter: the SavedModels that a run leaves in model_dir/export.
+
+Both tell by the step that a version holds whether it has been made, so that they can be called again after a kill.
+"""
+
+import contextlib
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Union
+
+import tensorflow as tf
+
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.model import serving_signatures
+from estimator_mnist.model_dir import checkpoints, event_files, results
+from estimator_mnist.system import terminal
+from estimator_mnist.system.paths import path_of, rmtree
+
+FOLDER = "export"  # in the model_dir
+FINAL, BEST = "final", "best"
+Exporters = List[Union["FinalExporter", "BestExporter"]]
+
+
+@contextlib.contextmanager
+def of_run(
+    experiment: Experiment, model_dir: Path, start: int, evaluations: Mapping[int, Mapping[str, float]]
+) -> Iterator[Exporters]:
+    """A context with the exporters of a run, for its EvalSpec.
+
+    Args:
+        experiment: The experiment.
+        model_dir: Its model_dir.
+        start: The step that the run goes on from; what was kept or exported of later ones is deleted.
+        evaluations: {step: {"loss", "accuracy", "global_step"}} so far.
+    """
+    if start < experiment.total_steps:  # a stream, in its new order, will come to another end
+        for name in (FINAL, BEST):
+            rmtree(model_dir / FOLDER / name, ignore_errors=True)
+        checkpoints.forget_kept_after(model_dir, start)
+    known = {step: dict(result) for step, result in evaluations.items() if step <= start}
+    with tempfile.TemporaryDirectory() as scratch:
+        warmup = Path(scratch, serving_signatures.WARMUP)
+        serving_signatures.write_warmup(warmup, experiment.model)
+        yield [FinalExporter(warmup), BestExporter(warmup, known)]
+
+
+def finish(
+    exporters: Exporters,
+    estimator: tf.estimator.Estimator,
+    evaluations: Mapping[int, Mapping[str, float]],
+    last_step: int,
+) -> float:
+    """Makes the exports that `train_and_evaluate` has not made, and returns the seconds that all of them took.
+
+    Args:
+        exporters: Of the run.
+        estimator: Of the run.
+        evaluations: All of the run, whatever process made them.
+        last_step: Of the run.
+    """
+    model_dir, result = path_of(estimator.model_dir), evaluations[last_step]
+    checkpoint = checkpoints.prefix(model_dir, last_step)
+    for exporter in exporters:
+        exporter.know(evaluations)
+        exporter.export(estimator, str(model_dir / FOLDER / exporter.name), checkpoint, result, True)
+    return sum(exporter.seconds for exporter in exporters)
+
+
+class FinalExporter(tf.estimator.FinalExporter):
+    """Exports the last checkpoint, unless that has been done."""
+
+    def __init__(self, warmup: Path):
+        super().__init__(
+            FINAL, serving_signatures.input_receiver, assets_extra={serving_signatures.WARMUP: str(warmup)}
+        )
+        self.seconds = 0.0
+
+    def know(self, evaluations: Mapping[int, Mapping[str, float]]) -> None:
+        """Takes note of evaluations; the last checkpoint is exported whatever they say."""
+
+    def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
+        folder, export = path_of(export_path), super().export
+        if not is_the_final_export or serving_signatures.version_of(folder, int(eval_result["global_step"])):
+            return None
+        began = time.perf_counter()
+        made = serving_signatures.export_to(
+            folder, lambda place: export(estimator, place, checkpoint_path, eval_result, True)
+        )
+        self.seconds += time.perf_counter() - began
+        return made
+
+
+class BestExporter(tf.estimator.BestExporter):
+    """Exports the checkpoint with the best accuracy in an evaluation, once, at the end of the run.
+
+    Estimator's own exports after each improvement, half a second each, and takes the first evaluation after a restart
+    for the best one. Here the best checkpoint is kept apart from those that come and go, and what was best before a
+    restart is known from the evaluations.
+    """
+
+    def __init__(self, warmup: Path, evaluations: Dict[int, Dict[str, Any]]):
+        """
+        Args:
+            warmup: The file with the warm-up requests.
+            evaluations: {step: {"loss", "accuracy", "global_step"}} before this process trains.
+        """
+        super().__init__(
+            BEST,
+            serving_signatures.input_receiver,
+            event_file_pattern=None,
+            compare_fn=is_better,
+            assets_extra={serving_signatures.WARMUP: str(warmup)},
+            exports_to_keep=1,
+        )
+        self.seconds = 0.0
+        self._evaluations = evaluations
+
+    def know(self, evaluations: Mapping[int, Mapping[str, float]]) -> None:
+        """Takes note of evaluations that this or another process made."""
+        self._evaluations.update({step: dict(result) for step, result in evaluations.items()})
+
+    def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
+        began, model_dir, step = time.perf_counter(), path_of(estimator.model_dir), int(eval_result["global_step"])
+        self._evaluations[step] = eval_result
+        checkpoints.keep(model_dir, results.best_step(self._evaluations), anew=step)
+        made = self._export_best(estimator, path_of(export_path)) if is_the_final_export else None
+        self.seconds += time.perf_counter() - began
+        return made
+
+    def _export_best(self, estimator: tf.estimator.Estimator, folder: Path) -> Optional[Any]:
+        model_dir, found, export = path_of(estimator.model_dir), dict(self._evaluations), super().export
+        best = results.best_step(found)
+        while (checkpoint := checkpoints.find(model_dir, best)) is None:  # deleted, or damaged
+            del found[best]
+            left = results.best_step(found)
+            terminal.say(f"The checkpoint of the best evaluation, step {best:,}, is gone: taking that of step {left:,}")
+            best = left
+        if serving_signatures.version_of(folder, best):
+            return None
+        final = serving_signatures.version_of(folder.parent / FINAL, best)
+        if final:
+            return str(serving_signatures.put_version(final, folder))
+        return serving_signatures.export_to(
+            folder, lambda place: export(estimator, place, checkpoint, found[best], True)
+        )
+
+
+class BestKeeper(tf.estimator.Exporter):
+    """Keeps the best checkpoint apart, for the BestExporter of another process, the chief, to export at the end."""
+
+    @property
+    def name(self):
+        return BEST
+
+    def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
+        model_dir, step = path_of(estimator.model_dir), int(eval_result["global_step"])
+        known = {**event_files.evaluations(model_dir), step: eval_result}  # the chief's, too
+        checkpoints.keep(model_dir, results.best_step(known), anew=step)
+
+
+def is_better(best_eval_result: Mapping[str, float], current_eval_result: Mapping[str, float]) -> bool:
+    return results.rank(current_eval_result) > results.rank(best_eval_result)

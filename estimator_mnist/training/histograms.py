@@ -1,0 +1,88 @@
+"""Histograms of weights and gradients for TensorBoard, at every evaluation.
+
+They are computed beside the training, in a graph without variables that is fed the weights: nothing here can change
+what is learned. Of each array a fixed, even choice of values is counted, so that large networks cost no more.
+"""
+
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.histogram import summary as histogram
+
+import input_fns
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.layers import network as networks
+from estimator_mnist.model import losses
+from estimator_mnist.model_dir import checkpoints
+from estimator_mnist.training import run_config
+
+EXAMPLES = 200  # of the training split, its first: what the gradients are taken on
+VALUES = 20_000  # counted of an array
+BUCKETS = 40
+
+
+class Histograms(tf.estimator.CheckpointSaverListener):
+    """Writes "weights/<name>" and "gradients/<name>" after each save that an evaluation follows, the first included."""
+
+    def __init__(self, experiment: Experiment, train: input_fns.Split, model_dir: Path):
+        self._steps = frozenset([0, *experiment.evaluation_steps])
+        self._gradients = _Gradients(experiment, train)
+        self._model_dir = model_dir
+
+    def before_save(self, session: tf.compat.v1.Session, global_step_value: int) -> None:
+        # On disk before the checkpoint is: nobody would write again what a kill takes of the steps up to it.
+        tf.compat.v1.summary.FileWriterCache.get(str(self._model_dir)).flush()
+
+    def after_save(self, session: tf.compat.v1.Session, global_step_value: int) -> None:
+        if global_step_value not in self._steps:
+            return  # a signal saved it: an unbroken run has nothing here
+        # The session may hold a weight in parts; in the checkpoint it is whole.
+        saved = tf.compat.v1.train.NewCheckpointReader(checkpoints.prefix(self._model_dir, global_step_value))
+        weights = {name: saved.get_tensor(name) for name in self._gradients.weights}
+        gradients = self._gradients(weights)
+        writer = tf.compat.v1.summary.FileWriterCache.get(str(self._model_dir))
+        for kind, arrays in (("weights", weights), ("gradients", gradients)):
+            for name, array in arrays.items():
+                # In float64, which holds the range of any float32. Ruined weights are told of elsewhere.
+                values = array.ravel()[:: -(-array.size // VALUES)].astype(np.float64)
+                values = values[np.isfinite(values)]
+                summary = histogram.pb(name, values, BUCKETS, display_name=f"{kind}/{name}")
+                summary.value[0].tag = f"{kind}/{name}"  # without the word that TensorBoard adds
+                writer.add_summary(summary, global_step_value)
+
+
+class _Gradients:
+    """The gradients of the mean loss on some training examples, as a function of the weights."""
+
+    def __init__(self, experiment: Experiment, train: input_fns.Split):
+        with tf.Graph().as_default() as graph:
+            network = networks.create(experiment)
+            self.weights = {
+                name: tf.compat.v1.placeholder(tf.float32, shape) for name, shape in network.weight_shapes().items()
+            }
+            values = {}
+            for name, weight in self.weights.items():
+                layer, _, kind = name.rpartition("/")
+                values[layer, kind] = [weight]
+            batches = input_fns.predict_input_fn(train, EXAMPLES, EXAMPLES)
+            self._next = tf.compat.v1.data.make_one_shot_iterator(batches).get_next()
+            self._images = tf.compat.v1.placeholder(tf.uint8, [None, *networks.IMAGE_SHAPE])
+            self._labels = tf.compat.v1.placeholder(tf.int32, [None])
+            logits = network(networks.scaled(self._images), values=values)
+            loss = tf.reduce_mean(losses.of_examples(experiment, self._labels, logits))
+            trained = ["/".join(key) for key in network.trained()]
+            inputs = [self.weights[name] for name in trained]
+            self._gradients = dict(zip(trained, tf.gradients(loss, inputs)))
+        self._session = tf.compat.v1.Session(graph=graph, config=run_config.session_config(experiment))
+        self._examples: List[Any] = []
+
+    def __call__(self, weights: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        """Returns the gradient to each trained weight, by its name, without dropout."""
+        if not self._examples:
+            features, labels = self._session.run(self._next)
+            self._examples = [features["image"], labels]
+        feed = {self.weights[name]: value for name, value in weights.items()}
+        feed.update(zip((self._images, self._labels), self._examples))
+        return self._session.run(self._gradients, feed)

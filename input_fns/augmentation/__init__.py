@@ -1,0 +1,1 @@
+"""Random distortions of training images."""

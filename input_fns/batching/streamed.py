@@ -1,0 +1,74 @@
+"""A stream of examples through a shuffle buffer, for data larger than memory: constant memory, files read in parallel.
+
+The order depends on the seed and on where the process was started: a run that goes on after a kill sees the epoch it
+was in from its beginning, in a new order.
+"""
+
+from typing import Any, Tuple
+
+import numpy as np
+import tensorflow as tf
+
+from input_fns.batching.schedule import Blocks
+from input_fns.sources import idx
+from input_fns.sources.find import Split
+
+SHUFFLE_BUFFER = 1024  # examples
+
+
+def train_batches(split: Split, blocks: Blocks, seed: int) -> tf.data.Dataset:
+    """Returns the blocks of a run; see `train_input_fn`."""
+    # Mixed with the start, so that a resumed run does not repeat the first epoch's order.
+    mixed = int(np.random.default_rng((seed, blocks.start)).integers(2**31))
+    batches = (
+        _examples(split, shuffle_seed=mixed)
+        .shuffle(SHUFFLE_BUFFER, seed=mixed, reshuffle_each_iteration=True)
+        .batch(blocks.batch_size)
+        .map(_features, num_parallel_calls=tf.data.AUTOTUNE)
+        .repeat()
+    )
+    # Cut anew, for the stream starts with an epoch where the run, gone on after a kill, may be amid one.
+    return batches.rebatch(blocks.sizes).take(len(blocks.boundaries()) - 1).prefetch(tf.data.AUTOTUNE)
+
+
+def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
+    """Returns the split once, in its order; see `eval_input_fn`."""
+    batches = _examples(split).batch(batch_size).map(_features, num_parallel_calls=tf.data.AUTOTUNE)
+    known = tf.data.experimental.assert_cardinality(-(-split.examples // batch_size))
+    return batches.prefetch(tf.data.AUTOTUNE).apply(known)
+
+
+def _examples(split: Split, shuffle_seed: Any = None) -> tf.data.Dataset:
+    """Returns (image uint8 [28, 28, 1], label) one by one; with a seed, files in another order each epoch."""
+    if split.tfds_name:
+        import tensorflow_datasets as tfds
+
+        return tfds.load(
+            split.tfds_name,
+            split=f"{split.name}[{split.first}:{split.first + split.examples}]",
+            data_dir=str(split.data_dir),
+            download=False,
+            as_supervised=True,
+            shuffle_files=shuffle_seed is not None,
+            read_config=tfds.ReadConfig(shuffle_seed=shuffle_seed),
+        )
+    images = _records(split.images, int(np.prod(idx.IMAGE_SHAPE)), idx.IMAGES_HEADER, split)
+    labels = _records(split.labels, 1, idx.LABELS_HEADER, split)
+    return tf.data.Dataset.zip((images, labels)).map(_decode, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _records(path: Any, size: int, header: int, split: Split) -> tf.data.Dataset:
+    compression, skipped = "GZIP" if idx.is_gzipped(path) else "", header + split.first * size
+    records = tf.data.FixedLengthRecordDataset(str(path), size, header_bytes=skipped, compression_type=compression)
+    return records.take(split.examples)
+
+
+@tf.autograph.experimental.do_not_convert  # plain TensorFlow, as in indexed.py
+def _decode(image: tf.Tensor, label: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+    pixels = tf.reshape(tf.io.decode_raw(image, tf.uint8), [*idx.IMAGE_SHAPE, 1])
+    return pixels, tf.reshape(tf.io.decode_raw(label, tf.uint8), [])
+
+
+@tf.autograph.experimental.do_not_convert  # plain TensorFlow, as in indexed.py
+def _features(images: tf.Tensor, labels: tf.Tensor):
+    return {"image": images}, tf.cast(labels, tf.int32)

@@ -1,0 +1,1 @@
+"""Where the images come from: TFDS, IDX files, the sample."""

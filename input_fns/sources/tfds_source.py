@@ -1,0 +1,169 @@
+"""Data sets prepared by TensorFlow Datasets (TFDS): finding, downloading, checking and decoding them.
+
+TFDS is imported only where it has work to do: it brings TensorFlow, two seconds of every start.
+"""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import numpy as np
+
+from input_fns.errors import InputError, reason
+from input_fns.sources import idx_cache
+
+PROBE_SECONDS = 3.0
+RECORD_OVERHEAD = 16  # bytes of length and checksums around each record of a TFRecord file
+
+
+def version_folder(dataset: str, data_dir: Path) -> Optional[Path]:
+    """Returns the folder of the newest prepared version of a data set, or None if none is prepared."""
+    versions = [path.parent for path in (data_dir / dataset).glob("*.*.*/dataset_info.json")]
+    return max(versions, key=lambda path: [int(part) for part in path.name.split(".") if part.isdigit()], default=None)
+
+
+def tfds_name(dataset: str, folder: Path) -> str:
+    """Returns the name that makes `tfds.load` take exactly this version."""
+    return f"{dataset}:{folder.name}"
+
+
+def facts_without_decoding(dataset: str, data_dir: Path, folder: Path) -> Dict[str, Any]:
+    """Returns {"examples": {"train": n, "test": n}, "class_names", "description"} after a check of the files' sizes.
+
+    Raises:
+        InputError: The data set has other shapes than images 28x28x1 with class labels, or a file is cut short.
+    """
+    _check_sizes(folder)
+    return _facts(_builder(tfds_name(dataset, folder), data_dir))
+
+
+def decoded(dataset: str, data_dir: Path, folder: Path) -> Dict[str, Any]:
+    """Returns the facts of a prepared data set and under "folder" where its decoded splits lie as IDX files.
+
+    They are decoded on the first call and kept; see `cache`.
+
+    Raises:
+        InputError: As `facts_without_decoding`, and if a record is damaged or missing.
+    """
+    kept = idx_cache.folder_for(f"{dataset.replace('/', '_')}-{folder.name}", beside=folder)
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    made_from = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    facts = idx_cache.load(kept, made_from)
+    if facts is None:
+        known = facts_without_decoding(dataset, data_dir, folder)
+        splits = {
+            split: _decode(tfds_name(dataset, folder), data_dir, folder, split, count)
+            for split, count in known["examples"].items()
+        }
+        facts = idx_cache.store(kept, made_from, splits, **known)
+    return {**facts, "folder": kept}
+
+
+def host_answers(dataset: str) -> bool:
+    """Tells within 3 s whether the host answers that TFDS would download the data set from.
+
+    Asked first because `tfds.load` retries for minutes where there is no network.
+
+    Raises:
+        InputError: TFDS knows no such data set, or it has other shapes.
+    """
+    builder = _builder(dataset, None)
+    _facts(builder, prepared=False)
+    urls = list(builder.url_infos)
+    answers: List[bool] = []
+
+    def ask() -> None:
+        import requests  # what TFDS downloads with, so that a proxy counts here as it will there
+
+        try:
+            requests.head(urls[0], timeout=PROBE_SECONDS, allow_redirects=False)
+            answers.append(True)
+        except requests.RequestException:
+            pass
+
+    # In a thread, for requests' timeout doesn't bound the look-up of the name.
+    thread = threading.Thread(target=ask, daemon=True)
+    if urls:
+        thread.start()
+        thread.join(PROBE_SECONDS)
+    return bool(answers)
+
+
+def download(dataset: str, data_dir: Path) -> Path:
+    """Downloads and prepares a data set and returns its version folder.
+
+    Raises:
+        InputError: The download failed.
+    """
+    builder = _builder(dataset, data_dir)
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # TFDS documents no set of errors: whatever it is, the download failed
+        raise InputError(f"--dataset {dataset}: TFDS could not prepare it in {data_dir} ({reason(error)})") from error
+    folder = version_folder(dataset, data_dir)
+    if folder is None:
+        raise InputError(f"--dataset {dataset}: TFDS left nothing in {data_dir / dataset}")
+    return folder
+
+
+def _builder(name: str, data_dir: Optional[Path]) -> Any:
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder(name, data_dir=data_dir and str(data_dir))
+    except Exception as error:  # not found, a wrong config, an unreadable folder: each its own class
+        raise InputError(f"--dataset {name.split(':')[0]}: TFDS cannot open it ({reason(error)})") from error
+
+
+def _facts(builder: Any, prepared: bool = True) -> Dict[str, Any]:
+    features, name = dict(builder.info.features.items()), builder.info.name
+    image, label = features.get("image"), features.get("label")
+    if image is None or image.shape != (28, 28, 1) or image.np_dtype != np.uint8:
+        shape = "no image" if image is None else f"{image.np_dtype.__name__} images of shape {image.shape}"
+        raise InputError(f"--dataset {name}: has {shape}; needed are uint8 images of shape (28, 28, 1)")
+    names = getattr(label, "names", None)
+    if names is None:
+        raise InputError(f"--dataset {name}: its label is no class label")
+    examples = {split: builder.info.splits[split].num_examples for split in ("train", "test")} if prepared else {}
+    text = " ".join(builder.info.description.split())
+    return {"examples": examples, "class_names": list(names), "description": f"{builder.info.full_name}: {text}"}
+
+
+def _check_sizes(folder: Path) -> None:
+    info = json.loads((folder / "dataset_info.json").read_text())
+    for split in info.get("splits", []):
+        files = sorted(folder.glob(f"*-{split['name']}.tfrecord-*"))
+        expected = int(split.get("numBytes", 0)) + RECORD_OVERHEAD * sum(map(int, split["shardLengths"]))
+        found = sum(path.stat().st_size for path in files)
+        if files and "numBytes" in split and found != expected:
+            raise InputError(
+                f"{files[0] if len(files) == 1 else folder}: the {split['name']} split has {found:,} bytes where "
+                f"dataset_info.json promises {expected:,}; delete {folder} and prepare the data set again"
+            )
+
+
+def _decode(name: str, data_dir: Path, folder: Path, split: str, count: int) -> Dict[str, np.ndarray]:
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    images, labels = [], []
+    # In a session without GPUs, and not eagerly: the eager runtime would take the GPU's memory from the run to come.
+    with tf.Graph().as_default():
+        try:
+            dataset = tfds.load(name, split=split, data_dir=str(data_dir), download=False, shuffle_files=False)
+            batch = tf.compat.v1.data.make_one_shot_iterator(dataset.batch(1000)).get_next()
+            with tf.compat.v1.Session(config=tf.compat.v1.ConfigProto(device_count={"GPU": 0})) as session:
+                while True:
+                    values = session.run(batch)
+                    images.append(values["image"][..., 0])
+                    labels.append(values["label"].astype(np.uint8))
+        except tf.errors.OutOfRangeError:
+            pass
+        except (tf.errors.OpError, AssertionError, OSError) as error:
+            wanted = "delete the folder and prepare the data set again"
+            raise InputError(f"{folder}: the {split} split cannot be read ({reason(error)}); {wanted}") from error
+    found = sum(map(len, images))
+    if found != count:
+        raise InputError(f"{folder}: the {split} split holds {found} examples where dataset_info.json promises {count}")
+    return {"images": np.concatenate(images), "labels": np.concatenate(labels)}
