@@ -4,13 +4,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import List
+from typing import Dict, List
 
 from estimator_mnist.system.interpreter import ROOT, module_command
 from estimator_mnist.system.tensorflow_setup import quiet_tensorflow
 from input_fns import InputError
 
-BENCHMARKS = ("throughput", "job", "growth", "faults", "cluster_faults", "scale", "checkouts")
+# Name -> what it measures. Each is a module of the package `benchmarks`.
+BENCHMARKS: Dict[str, str] = {
+    "throughput": "training throughput of this project, Keras, PyTorch and JAX: the same network, data and optimizer",
+    "job": "wall time of the complete job, from process start to exit, compared with Keras",
+    "growth": "time and memory as the data, the batch size and the number of epochs grow",
+    "faults": "kills training runs at random moments, resumes them and compares them with an uninterrupted run",
+    "cluster_faults": "kills tasks of a cluster at random moments and restarts the cluster each time",
+    "scale": "throughput of two workers, measured, and of up to 512, predicted by a model",
+    "checkouts": "trains the same short runs with two checkouts of the project and compares them bit by bit",
+}
+DEFAULT_BENCHMARK = "throughput"
 
 
 def tensorboard(words: List[str]) -> int:
@@ -28,10 +38,10 @@ def tensorboard(words: List[str]) -> int:
 
 
 def benchmark(words: List[str]) -> int:
-    """Becomes a benchmark by its name, throughput if none is given; further words are its own."""
-    name, *rest = words if words and not words[0].startswith("-") else [BENCHMARKS[0], *words]
+    """Replaces this process by the benchmark that the first word names; the other words are the benchmark's flags."""
+    name, *rest = words if words and not words[0].startswith("-") else [DEFAULT_BENCHMARK, *words]
     if name not in BENCHMARKS:
-        raise InputError(f"benchmark: there is no {name}; name one of {', '.join(BENCHMARKS)}")
+        raise InputError(f"benchmark: there is no benchmark {name}; the benchmarks are {', '.join(BENCHMARKS)}")
     quiet_tensorflow()
     # Not as a child: at Ctrl-C it would be killed after a quarter of a second, and leave its large files behind.
     command = module_command(f"benchmarks.{name}", *rest)
