@@ -24,7 +24,7 @@ experiment = Experiment(model=name)
 cpu_parallelism.limit_threads(experiment)
 
 with tf.Graph().as_default(), tf.compat.v1.Session(config=run_config.session_config(experiment)) as session:
-    batch = tf.compat.v1.placeholder(tf.uint8, [None, *idx.IMAGE_SHAPE, 1])
+    batch = tf.compat.v1.placeholder(tf.uint8, [None, *images.shape[1:], 1])
     network = networks.create(experiment)
     network.build(experiment.seed)
     shards = cpu_parallelism.of_shards(experiment, batch)

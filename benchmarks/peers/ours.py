@@ -24,7 +24,7 @@ experiment = Experiment(
     evals=1,
 )
 folder = Path(task.idx_dir)
-split = Split("train", 60_000, folder / "train-images-idx3-ubyte", folder / "train-labels-idx1-ubyte")
+split = Split("train", 60_000, (28, 28, 1), folder / "train-images-idx3-ubyte", folder / "train-labels-idx1-ubyte")
 times: List[Tuple[int, float]] = []
 
 

@@ -9,9 +9,7 @@ from typing import Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
-from input_fns.sources.idx import IMAGE_SHAPE
-
-SIDE = IMAGE_SHAPE[0]
+SIDE = 28
 PADDED = SIDE + 2  # with a margin of zeros, which is what an image has outside of itself
 UNITS = 1 << 15  # in a pixel
 LARGEST_STRENGTH = 3.0  # at which the sums still are below 2**24

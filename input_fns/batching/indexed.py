@@ -80,13 +80,13 @@ def as_is(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def whole(split: Split) -> tf.data.Dataset:
-    """Returns a dataset of one element, the whole split: images uint8 [n, 28, 28, 1] and labels uint8 [n]."""
+    """Returns a dataset of one element, the whole split: images uint8 [n, *image_shape] and labels uint8 [n]."""
     assert split.images and split.labels, "a split that is only streamed has no arrays"
     paths = tf.data.Dataset.from_tensors((str(split.images), str(split.labels)))
 
     @as_written
     def read(images: tf.Tensor, labels: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
-        shape = [split.examples, *idx.IMAGE_SHAPE, 1]
+        shape = [split.examples, *split.image_shape]
         return _array(images, "images", shape, split.first), _array(labels, "labels", [split.examples], split.first)
 
     return paths.map(read)

@@ -19,7 +19,7 @@ def train_batches(split: Split, blocks: Blocks, seed: int, augment: Optional[Aug
         raise InputError("--input numpy: needs a split that lies in IDX files")
     part = slice(split.first, split.first + split.examples)
     images, labels = (array[part] for array in idx.read_split(split.images, split.labels))
-    images, labels = images[..., np.newaxis], labels.astype(np.int32)
+    images, labels = images.reshape(-1, *split.image_shape), labels.astype(np.int32)
 
     pieces = blocks.pieces(distortions.PIECE) if augment else blocks.rows()
 
@@ -32,7 +32,7 @@ def train_batches(split: Split, blocks: Blocks, seed: int, augment: Optional[Aug
             gathered = {"image": images[chosen]}, labels[chosen]
             yield (*gathered, chosen, epoch) if augment else gathered
 
-    image_spec = tf.TensorSpec([None, *idx.IMAGE_SHAPE, 1], tf.uint8)
+    image_spec = tf.TensorSpec([None, *split.image_shape], tf.uint8)
     signature: Any = ({"image": image_spec}, tf.TensorSpec([None], tf.int32))
     if augment:
         signature = (*signature, tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int64))

@@ -39,7 +39,7 @@ def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
 
 
 def _examples(split: Split, shuffle_seed: Any = None) -> tf.data.Dataset:
-    """Returns (image uint8 [28, 28, 1], label) one by one; with a seed, files in another order each epoch."""
+    """Returns (image uint8 [*image_shape], label) one by one; with a seed, files in another order each epoch."""
     if split.tfds_name:
         import tensorflow_datasets as tfds
 
@@ -52,21 +52,21 @@ def _examples(split: Split, shuffle_seed: Any = None) -> tf.data.Dataset:
             shuffle_files=shuffle_seed is not None,
             read_config=tfds.ReadConfig(shuffle_seed=shuffle_seed),
         )
-    images = _records(split.images, int(np.prod(idx.IMAGE_SHAPE)), idx.IMAGES_HEADER, split)
+    images = _records(split.images, int(np.prod(split.image_shape)), idx.IMAGES_HEADER, split)
     labels = _records(split.labels, 1, idx.LABELS_HEADER, split)
-    return tf.data.Dataset.zip((images, labels)).map(_decode, num_parallel_calls=tf.data.AUTOTUNE)
+
+    @tf.autograph.experimental.do_not_convert  # plain TensorFlow, as in indexed.py
+    def decode(image: tf.Tensor, label: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+        pixels = tf.reshape(tf.io.decode_raw(image, tf.uint8), split.image_shape)
+        return pixels, tf.reshape(tf.io.decode_raw(label, tf.uint8), [])
+
+    return tf.data.Dataset.zip((images, labels)).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _records(path: Any, size: int, header: int, split: Split) -> tf.data.Dataset:
     compression, skipped = "GZIP" if idx.is_gzipped(path) else "", header + split.first * size
     records = tf.data.FixedLengthRecordDataset(str(path), size, header_bytes=skipped, compression_type=compression)
     return records.take(split.examples)
-
-
-@tf.autograph.experimental.do_not_convert  # plain TensorFlow, as in indexed.py
-def _decode(image: tf.Tensor, label: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
-    pixels = tf.reshape(tf.io.decode_raw(image, tf.uint8), [*idx.IMAGE_SHAPE, 1])
-    return pixels, tf.reshape(tf.io.decode_raw(label, tf.uint8), [])
 
 
 @tf.autograph.experimental.do_not_convert  # plain TensorFlow, as in indexed.py

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from input_fns.errors import InputError
-from input_fns.sources import idx, idx_cache, sample, tfds_source
+from input_fns.sources import idx, idx_cache, offered, sample, tfds_source
 
 SOURCES = ("auto", "tfds", "idx", "sample")
 # IDX files carry no names of classes. Fashion-MNIST's: https://github.com/zalandoresearch/fashion-mnist, "Labels".
@@ -22,12 +22,14 @@ CLASS_NAMES = {
 class Split:
     """One split of a data set.
 
-    `images` and `labels` are IDX files, plain or gzipped: uint8 [examples, 28, 28] in [0, 255] and uint8 [examples].
+    `images` and `labels` are IDX files, plain or gzipped: uint8 [examples, height, width] in [0, 255] and uint8
+    [examples].
     Both are None where the split is only ever streamed from TFDS; then `tfds_name` and `data_dir` say from where.
     """
 
     name: str  # "train" or "test": where it comes from
     examples: int
+    image_shape: Tuple[int, int, int]  # height, width, channels
     images: Optional[Path] = None
     labels: Optional[Path] = None
     tfds_name: Optional[str] = None
@@ -45,6 +47,11 @@ class Data:
     class_names: Tuple[str, ...]
     description: str
     digest: str  # equal for equal data: tells a run that was started on other data
+
+    @property
+    def image_shape(self) -> Tuple[int, int, int]:
+        """Height, width and channels of every image, in both splits."""
+        return self.train.image_shape
 
 
 def find(
@@ -117,7 +124,14 @@ def _from_tfds(dataset: str, data_dir: Path, version: Path, stream: bool) -> Dat
         facts = tfds_source.decoded(dataset, data_dir, version)
         digest = _digest(sorted(facts["crc32"].items()))
     train, test = (
-        Split(split, facts["examples"][split], *_kept(facts.get("folder"), split), tfds_name=name, data_dir=data_dir)
+        Split(
+            split,
+            facts["examples"][split],
+            offered.IMAGE_SHAPE,
+            *_kept(facts.get("folder"), split),
+            tfds_name=name,
+            data_dir=data_dir,
+        )
         for split in ("train", "test")
     )
     return Data("tfds", train, test, tuple(facts["class_names"]), facts["description"], digest)
@@ -129,14 +143,17 @@ def _from_idx(dataset: str, folder: Path) -> Data:
     splits, digest, class_names = {}, 0, CLASS_NAMES.get(dataset)
     for name in ("train", "test"):
         images_path, labels_path = (idx.find_file(folder, name, kind) for kind in ("images", "labels"))
-        examples, digest = idx.check_split(images_path, labels_path, digest)
+        shape, digest = idx.check_split(images_path, labels_path, digest)
+        examples, height, width = shape
+        if (height, width, 1) != offered.IMAGE_SHAPE:
+            raise InputError("{}: images are {}x{}, not {}x{}".format(images_path, *shape[1:], *offered.IMAGE_SHAPE))
         largest = int(idx.read(labels_path, "labels", examples).max())
         if class_names is None:  # not one of the known data sets: the training labels say how many classes there are
             class_names = [str(label) for label in range(largest + 1)]
         if largest >= len(class_names):
             last = len(class_names) - 1
             raise InputError(f"{labels_path}: holds the label {largest}; {dataset} has the labels 0 to {last}")
-        splits[name] = Split(name, examples, images_path, labels_path)
+        splits[name] = Split(name, examples, (height, width, 1), images_path, labels_path)
     description = f"{dataset}: the IDX files of {folder}"
     return Data("idx", splits["train"], splits["test"], tuple(class_names or ()), description, f"{digest:08x}")
 
@@ -152,7 +169,9 @@ def _from_sample(dataset: str) -> Data:
         splits = sample.read()
         counts: Dict[str, int] = {name: len(split["labels"]) for name, split in splits.items()}
         facts = idx_cache.store(kept, made_from, splits, examples=counts)
-    train, test = (Split(split, facts["examples"][split], *_kept(kept, split)) for split in ("train", "test"))
+    train, test = (
+        Split(split, facts["examples"][split], offered.IMAGE_SHAPE, *_kept(kept, split)) for split in ("train", "test")
+    )
     digest = _digest(sorted(facts["crc32"].items()))
     description = "mnist: 5,000 of its digits, 400 of each class for training, 100 of each for the test"
     return Data("sample", train, test, tuple(CLASS_NAMES["mnist"]), description, digest)

@@ -20,7 +20,6 @@ IMAGES_MAGIC, LABELS_MAGIC = 0x803, 0x801  # unsigned bytes in three dimensions,
 IMAGES_HEADER, LABELS_HEADER = 16, 8  # bytes before the array
 MAGIC = {"images": IMAGES_MAGIC, "labels": LABELS_MAGIC}
 HEADER = {"images": IMAGES_HEADER, "labels": LABELS_HEADER}
-IMAGE_SHAPE = (28, 28)
 CHUNK = 1 << 20  # bytes read at a time: a file may be larger than memory
 ALIGNMENT = 64  # bytes; TensorFlow takes over an array that begins at a multiple of it, and copies any other
 FILE_NAMES = {  # (split, kind) -> name in the original distribution
@@ -53,17 +52,17 @@ def read_split(images_path: Path, labels_path: Path) -> Tuple[np.ndarray, np.nda
     """Reads and checks both files of a split.
 
     Returns:
-        Images, uint8 [n, 28, 28] in [0, 255], and labels, uint8 [n].
+        Images, uint8 [n, height, width] in [0, 255], and labels, uint8 [n].
 
     Raises:
         InputError: As `check_split`.
     """
-    examples, _ = check_split(images_path, labels_path)
-    images = read(images_path, "images", examples * IMAGE_SHAPE[0] * IMAGE_SHAPE[1])
-    return images.reshape(examples, *IMAGE_SHAPE), read(labels_path, "labels", examples)
+    shape, _ = check_split(images_path, labels_path)
+    images = read(images_path, "images", int(np.prod(shape, dtype=np.int64)))
+    return images.reshape(shape), read(labels_path, "labels", shape[0])
 
 
-def check_split(images_path: Path, labels_path: Path, checksum: int = 0) -> Tuple[int, int]:
+def check_split(images_path: Path, labels_path: Path, checksum: int = 0) -> Tuple[Tuple[int, int, int], int]:
     """Checks both files of a split in constant memory.
 
     Args:
@@ -72,20 +71,19 @@ def check_split(images_path: Path, labels_path: Path, checksum: int = 0) -> Tupl
         checksum: CRC-32 of what came before.
 
     Returns:
-        The number of examples, and the CRC-32 of what came before, the pixels and the labels.
+        The shape of the images, (examples, height, width), and the CRC-32 of what came before, the pixels and the
+        labels.
 
     Raises:
         InputError: A file is unreadable, cut short, of another format or shape, or the two hold different counts.
     """
-    shape, checksum = _check(images_path, "images", checksum)
+    (examples, height, width), checksum = _check(images_path, "images", checksum)
     (labels,), checksum = _check(labels_path, "labels", checksum)
-    if shape[1:] != IMAGE_SHAPE:
-        raise InputError(f"{images_path}: images are {shape[1]}x{shape[2]}, not 28x28")
-    if shape[0] != labels:
-        raise InputError(f"{labels_path}: {labels} labels for the {shape[0]} images of {images_path.name}")
+    if examples != labels:
+        raise InputError(f"{labels_path}: {labels} labels for the {examples} images of {images_path.name}")
     if not labels:
         raise InputError(f"{images_path}: holds no images")
-    return labels, checksum
+    return (examples, height, width), checksum
 
 
 def read(path: Union[str, Path], kind: str, size: int, skipped: int = 0) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from input_fns.errors import InputError, reason
-from input_fns.sources import idx_cache
+from input_fns.sources import idx_cache, offered
 
 PROBE_SECONDS = 3.0
 RECORD_OVERHEAD = 16  # bytes of length and checksums around each record of a TFRecord file
@@ -32,7 +32,7 @@ def facts_without_decoding(dataset: str, data_dir: Path, folder: Path) -> Dict[s
     """Returns {"examples": {"train": n, "test": n}, "class_names", "description"} after a check of the files' sizes.
 
     Raises:
-        InputError: The data set has other shapes than images 28x28x1 with class labels, or a file is cut short.
+        InputError: The data set has other shapes than those offered, with class labels, or a file is cut short.
     """
     _check_sizes(folder)
     return _facts(_builder(tfds_name(dataset, folder), data_dir))
@@ -119,9 +119,9 @@ def _builder(name: str, data_dir: Optional[Path]) -> Any:
 def _facts(builder: Any, prepared: bool = True) -> Dict[str, Any]:
     features, name = dict(builder.info.features.items()), builder.info.name
     image, label = features.get("image"), features.get("label")
-    if image is None or image.shape != (28, 28, 1) or image.np_dtype != np.uint8:
+    if image is None or image.shape != offered.IMAGE_SHAPE or image.np_dtype != np.uint8:
         shape = "no image" if image is None else f"{image.np_dtype.__name__} images of shape {image.shape}"
-        raise InputError(f"--dataset {name}: has {shape}; needed are uint8 images of shape (28, 28, 1)")
+        raise InputError(f"--dataset {name}: has {shape}; needed are uint8 images of shape {offered.IMAGE_SHAPE}")
     names = getattr(label, "names", None)
     if names is None:
         raise InputError(f"--dataset {name}: its label is no class label")
