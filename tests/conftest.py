@@ -1,29 +1,61 @@
-"""What the tests share: real data, and the command line as a user calls it."""
+"""The environment that all tests run in, and the fixtures that they share."""
 
 import functools
 import os
+import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import Callable
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# What tests and the processes that they start see of the user's environment: where things are, how the network is
+# reached, and what the machine needs to work. Nothing that changes what a program does or prints: TF_*, XLA_*, PYTHON*,
+# COLUMNS, NO_COLOR, TERM, OMP_*, MPLBACKEND, ...
+KEPT = {
+    *("PATH HOME USER LOGNAME SHELL TMPDIR TEMP TMP TFDS_DATA_DIR CI".split()),
+    *("HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY SSL_CERT_FILE SSL_CERT_DIR".split()),
+    *("REQUESTS_CA_BUNDLE CURL_CA_BUNDLE".split()),
+    # Machines where OpenBLAS takes the CPU for one that it is not need these to get through `import numpy`.
+    *("OPENBLAS_CORETYPE OPENBLAS_L2_SIZE".split()),
+}
+KEPT_PREFIXES = ("XDG_", "UV_", "PIP_", "PYENV_", "LD_", "DYLD_", "PYTEST_", "PLAYWRIGHT_")
+SET = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+
+
+def clean_environment() -> None:
+    """Reduces this process's environment to what is listed above, before any import reads it."""
+    for name in list(os.environ):
+        if name.upper() not in KEPT and not name.startswith(KEPT_PREFIXES):
+            del os.environ[name]
+    os.environ.update(SET)
+    # A shell starts background jobs with SIGINT ignored, and nohup with SIGHUP ignored. Children would inherit that,
+    # and never see the signals that tests send them.
+    for signum, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(signum) == signal.SIG_IGN:
+            signal.signal(signum, handler)
+
+
+clean_environment()
+pytest.register_assert_rewrite("support")
+
+from support import RUN, command_line  # noqa: E402
 
 import input_fns  # noqa: E402
-from estimator_mnist.system.interpreter import module_command  # noqa: E402
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
 def sample() -> input_fns.Data:
-    """The 5,000 real digits that are always there."""
+    """The 5,000 real digits that need no download."""
     return input_fns.find("mnist", "sample")
 
 
 @pytest.fixture(scope="session")
 def mnist() -> input_fns.Data:
-    """The whole MNIST, prepared by TFDS."""
+    """All of MNIST, prepared by TFDS."""
     return _prepared("mnist")
 
 
@@ -41,54 +73,34 @@ def _prepared(dataset: str) -> input_fns.Data:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No way to any host, as on a machine without a network: all that asks goes to a port where nobody listens."""
+    """A machine without a network: every request goes to a port where nobody listens."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
 
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
 @pytest.fixture
 def cli(tmp_path: Path) -> Run:
-    """Runs the command line in a folder of the test's own, as run.sh does, and returns the finished process."""
-    return functools.partial(_command_line, tmp_path)
-
-
-def _command_line(folder: Path, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        module_command("estimator_mnist", *words),
-        cwd=folder,
-        env={**os.environ, **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-
-
-def launch(folder: Path, *words: str, prepare: "Callable[[], None] | None" = None) -> "subprocess.Popen[str]":
-    """Starts the command line in a folder; `prepare` is called in the process before it begins."""
-    return subprocess.Popen(
-        module_command("estimator_mnist", *words),
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=prepare,
-    )
-
-
-RUN = ["--source", "sample", "--model", "dense", "--train_steps", "400", "--evals", "4", "--dropout_rate", "0.3"]
+    """Runs the command line in the test's folder, as run.sh does, and returns the finished process."""
+    return functools.partial(command_line, tmp_path)
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory) -> Path:
-    """The model_dir of a finished run with the flags RUN, shared by many tests: they leave it as it is."""
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model_dir of a finished run with the flags RUN, shared by many tests, none of which changes it."""
     folder = tmp_path_factory.mktemp("shared") / "run"
-    done = _command_line(folder.parent, *RUN, "--model_dir", str(folder))
+    done = command_line(folder.parent, *RUN, "--model_dir", str(folder))
     assert done.returncode == 0 and done.stderr == "", done.stderr
+    return folder
+
+
+@pytest.fixture
+def half(run: Path, tmp_path: Path) -> Path:
+    """A copy of the fixture `run` as a kill leaves it after step 300 of 400."""
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / "results.json").unlink()
+    for path in folder.glob("model.ckpt-400*"):
+        path.unlink()
     return folder

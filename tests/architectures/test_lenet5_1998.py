@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_faults import end, goes_on_to_the_same_end, start, wait_for
+from support import end, resumes_to_the_same_end, start, wait_for
 
 from estimator_mnist.architectures.lenet5_1998 import digit_codes, hessian_diagonal
 from estimator_mnist.architectures.lenet5_1998 import network as lenet5_1998
@@ -347,7 +347,7 @@ def test_a_killed_run_of_the_recipe_comes_to_the_same_end(finished, tmp_path):
     wait_for(process, killed, "model.ckpt-0.index")
     process.send_signal(signal.SIGTERM)  # amid the first pass
     assert end(process)[0] == 143
-    assert "Going on after step" in goes_on_to_the_same_end(killed, finished, RUN)
+    assert "Going on after step" in resumes_to_the_same_end(killed, finished, RUN)
 
 
 def test_the_formats_give_the_classes_of_the_estimator(finished, cli):

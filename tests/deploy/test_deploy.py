@@ -17,13 +17,12 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 import jsonschema
 import pytest
 import yaml
-from conftest import ROOT, RUN
-from test_faults import wait_for
+from support import ROOT, RUN, wait_for
 
 from estimator_mnist.config import flags
 from estimator_mnist.model_dir import checkpoints
 
-SCHEMA = json.loads((ROOT / "tests" / "schemas" / "tfjob.json").read_text())
+SCHEMA = json.loads((Path(__file__).with_name("schemas") / "tfjob.json").read_text())
 KINDS = {"TFJob": "KubeflowOrgV1TFJob", "PersistentVolumeClaim": "io.k8s.api.core.v1.PersistentVolumeClaim"}
 JOBS = ("tfjob.yaml", "tfjob-ps.yaml")
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import launch
+from support import launch
 
 from estimator_mnist.distribute import tf_config
 from input_fns import InputError

@@ -12,7 +12,7 @@ from typing import Dict, List
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import launch
+from support import launch
 
 from estimator_mnist.model_dir import event_files
 

@@ -1,19 +1,15 @@
 """Every fault that a run can meet: what is said, that nothing is lost, and that the same command goes on."""
 
-import json
 import resource
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
-from typing import Callable, List
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import RUN, launch
-from test_command_line import assert_equal_to_the_bit, checkpoint
+from support import DATA_DIR, RUN, end, killed_at, resumes_to_the_same_end, start, wait_for
 
 from benchmarks import faults
 from estimator_mnist.config.experiment import MODELS
@@ -32,51 +28,6 @@ def slow(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def half(run, tmp_path: Path) -> Path:
-    """A copy of the run of RUN as a kill leaves it after step 300."""
-    folder = tmp_path / "run"
-    shutil.copytree(run, folder)
-    (folder / "results.json").unlink()
-    for path in folder.glob("model.ckpt-400*"):
-        path.unlink()
-    return folder
-
-
-def start(model_dir: Path, *flags: str, prepare: "Callable[[], None] | None" = None) -> "subprocess.Popen[str]":
-    return launch(model_dir.parent, *flags, "--model_dir", str(model_dir), prepare=prepare)
-
-
-def end(process: "subprocess.Popen[str]") -> "tuple[int, str, str]":
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
-
-
-def wait_for(process: "subprocess.Popen[str]", model_dir: Path, pattern: str) -> None:
-    while not any(model_dir.glob(pattern)):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
-
-
-def killed_at(model_dir: Path, pattern: str, *flags: str) -> None:
-    """Runs a command, and kills it as soon as its model_dir holds a file of a pattern."""
-    process = start(model_dir, *flags)
-    wait_for(process, model_dir, pattern)
-    process.kill()
-    process.communicate()
-
-
-def goes_on_to_the_same_end(model_dir: Path, whole: Path, flags: List[str] = RUN) -> str:
-    """Runs the same command again, compares its end with the unbroken run's, and returns what it printed."""
-    code, out, err = end(start(model_dir, *flags))
-    assert code == 0, err
-    assert_equal_to_the_bit(checkpoint(whole), checkpoint(model_dir))
-    first, second = (json.loads((folder / "results.json").read_text()) for folder in (whole, model_dir))
-    for key in faults.COMPARED:
-        assert first[key] == second[key], key
-    return out
-
-
 def test_20_kills_at_random_moments_change_nothing(capfd):
     assert faults.main(["--kills", "20", "--train_steps", "300", "--evals", "3"]) == 0
     out = capfd.readouterr().out
@@ -90,7 +41,7 @@ def test_every_model_goes_on_to_the_same_end_after_a_kill(tmp_path, model):
     unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
     assert start(unbroken, *flags).wait(300) == 0
     killed_at(killed, "model.ckpt-12.index", *flags)
-    assert "Going on after step 12 of 36" in goes_on_to_the_same_end(killed, unbroken, flags)
+    assert "Going on after step 12 of 36" in resumes_to_the_same_end(killed, unbroken, flags)
 
 
 @pytest.mark.parametrize("signum, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -104,7 +55,7 @@ def test_a_signal_saves_the_step_and_says_how_to_go_on(tmp_path, slow, signum, c
     assert returned == code and err == ""
     saved = checkpoints.steps(cut)[0]
     assert f"after step {saved}, which is saved; the same command goes on" in out and 20 <= saved < 60
-    assert f"Going on after step {saved} of 60" in goes_on_to_the_same_end(cut, slow, SLOW)
+    assert f"Going on after step {saved} of 60" in resumes_to_the_same_end(cut, slow, SLOW)
 
 
 def test_a_second_sigint_ends_at_once(tmp_path):
@@ -138,19 +89,19 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize("file", ["model.ckpt-300.index", "model.ckpt-300.data-00000-of-00001"])
 def test_a_damaged_checkpoint_is_named_and_passed_over(half, run, file, harm):
     harm(half / file)
-    out = goes_on_to_the_same_end(half, run)
+    out = resumes_to_the_same_end(half, run)
     assert "Passed over model.ckpt-300, which is damaged: " in out and "Going on after step 200 of 400" in out
 
 
 @pytest.mark.parametrize("content", ["", "junk", 'model_checkpoint_path: "model.ckpt-999"\n', "\x00\xff"])
 def test_a_garbled_checkpoint_file_is_put_right(half, run, content):
     (half / "checkpoint").write_text(content)
-    assert "Going on after step 300 of 400" in goes_on_to_the_same_end(half, run)
+    assert "Going on after step 300 of 400" in resumes_to_the_same_end(half, run)
 
 
 def test_a_missing_checkpoint_file_is_put_right(half, run):
     (half / "checkpoint").unlink()
-    assert "Going on after step 300 of 400" in goes_on_to_the_same_end(half, run)
+    assert "Going on after step 300 of 400" in resumes_to_the_same_end(half, run)
 
 
 def test_a_checkpoint_of_weights_that_are_not_finite_is_passed_over(half):
@@ -199,7 +150,7 @@ def test_a_run_killed_while_it_wrote_its_first_checkpoint_begins_again(run, harm
     harm(cut / "model.ckpt-0.index")
     done = cli("evaluate", "--model_dir", cut)
     assert done.returncode == 2 and "holds no checkpoint yet; train first" in done.stderr
-    assert "Passed over model.ckpt-0, which is damaged: " in goes_on_to_the_same_end(cut, run)
+    assert "Passed over model.ckpt-0, which is damaged: " in resumes_to_the_same_end(cut, run)
 
 
 def test_a_garbled_experiment_is_one_line(half):
@@ -213,7 +164,7 @@ def test_a_garbled_experiment_is_one_line(half):
 def test_damaged_events_cost_no_figure_that_a_checkpoint_still_gives(half, run, harm):
     for path in [*half.glob("events.out.tfevents.*"), *half.glob("eval_test/events.out.tfevents.*")]:
         harm(path)
-    goes_on_to_the_same_end(half, run)
+    resumes_to_the_same_end(half, run)
 
 
 @pytest.mark.parametrize("kilobytes", [1, 100, 420, 600, 1250])
@@ -224,7 +175,7 @@ def test_no_room_for_a_file_is_one_line_and_the_same_command_goes_on(tmp_path, r
     code, _, err = end(start(tmp_path / "run", *RUN, prepare=limit))
     if kilobytes < 1250:  # the checkpoints of this network take 1.2 MB
         assert code in (1, 2) and err.count("\n") == 1 and "File too large" in err, err
-    goes_on_to_the_same_end(tmp_path / "run", run)
+    resumes_to_the_same_end(tmp_path / "run", run)
 
 
 def test_a_model_dir_removed_under_the_run_is_one_line(tmp_path):
@@ -274,8 +225,6 @@ def test_a_stream_says_that_it_goes_on_in_a_new_order(tmp_path):
 
 
 def test_a_damaged_record_in_a_stream_is_one_line(tmp_path, mnist):
-    from test_sources import DATA_DIR
-
     folder = tmp_path / "tfds" / "mnist" / "3.0.1"
     shutil.copytree(DATA_DIR / "mnist" / "3.0.1", folder, ignore=shutil.ignore_patterns("estimator_mnist_cache*"))
     path = folder / "mnist-train.tfrecord-00000-of-00001"

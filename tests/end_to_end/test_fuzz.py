@@ -14,7 +14,6 @@ import pytest
 from absl.testing import flagsaver
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_faults import half  # noqa: F401  a fixture
 
 import input_fns
 from estimator_mnist.config import flags
@@ -130,7 +129,7 @@ def test_results_json(damage):
 @settings(quick, max_examples=200)
 @given(st.data())
 @pytest.mark.usefixtures("half")
-def test_checkpoint_files(half, data):  # noqa: F811
+def test_checkpoint_files(half, data):
     """Whatever happens to its files, a checkpoint is either equal to the one that was written, or passed over."""
     with tempfile.TemporaryDirectory() as scratch:
         model_dir = Path(scratch)

@@ -14,7 +14,7 @@ from typing import Any, Dict, List
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, RUN
+from support import ROOT, RUN
 
 REMOTE = "ram://bucket/a/run"
 CALLS: Dict[str, List[str]] = {

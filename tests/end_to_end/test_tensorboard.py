@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from conftest import ROOT
-from test_faults import end, start
+from support import ROOT, end, start
 
 from estimator_mnist.system.interpreter import module_command
 

@@ -14,10 +14,8 @@ from typing import Dict
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, RUN
 from PIL import Image
-from test_command_line import assert_equal_to_the_bit, checkpoint
-from test_faults import end, killed_at, start
+from support import ROOT, RUN, assert_equal_to_the_bit, checkpoint, end, killed_at, start
 
 import input_fns
 from estimator_mnist.config import flags

@@ -6,8 +6,7 @@ from typing import Any, Dict
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import RUN
-from test_input_fns import joined, train
+from support import RUN, joined, train
 
 from input_fns import AUGMENTS
 from input_fns.augmentation import displacement_fields, warp

@@ -3,40 +3,18 @@
 import gzip
 import os
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import List
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from support import fetch, joined, train
 
 import input_fns
 from input_fns.batching.schedule import Blocks
 from input_fns.sources import idx
 
 INPUTS = ["indexed", "stream", "numpy"]
-
-
-def fetch(make_dataset: Any) -> List[Tuple[np.ndarray, np.ndarray]]:
-    """Runs a dataset as Estimator does, in a graph, and returns its (images, labels)."""
-    batches = []
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        iterator = tf.compat.v1.data.make_initializable_iterator(make_dataset())
-        features, labels = iterator.get_next()
-        session.run(iterator.initializer)
-        try:
-            while True:
-                image, label = session.run((features["image"], labels))
-                batches.append((image, label))
-        except tf.errors.OutOfRangeError:
-            return batches
-
-
-def train(split: input_fns.Split, **arguments: Any) -> List[Tuple[np.ndarray, np.ndarray]]:
-    return fetch(lambda: input_fns.train_input_fn(split, **arguments))
-
-
-def joined(batches: List[Tuple[np.ndarray, np.ndarray]]) -> Tuple[np.ndarray, np.ndarray]:
-    return np.concatenate([images for images, _ in batches]), np.concatenate([labels for _, labels in batches])
 
 
 def zipped(data: input_fns.Data, folder: Path) -> Path:

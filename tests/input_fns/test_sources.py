@@ -2,19 +2,17 @@
 
 import gzip
 import json
-import os
 import shutil
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import DATA_DIR
 
 import input_fns
 from input_fns import InputError
 from input_fns.sources import idx, idx_cache, tfds_source
-
-DATA_DIR = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
 
 
 def write_idx(folder: Path, train: int = 30, test: int = 20, **damage: bytes) -> Path:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_command_line import assert_equal_to_the_bit, checkpoint
+from support import assert_equal_to_the_bit, checkpoint
 
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.layers import batch_norm

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import RUN
-from test_command_line import checkpoint
+from support import RUN, checkpoint
 
 from estimator_mnist.config.experiment import MODELS, Experiment
 from estimator_mnist.layers import network as networks

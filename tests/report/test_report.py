@@ -12,10 +12,9 @@ from typing import Dict, List, Set
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from PIL import Image
+from support import ROOT, end, killed_at, start
 from tensorboard.backend.event_processing import plugin_event_accumulator as accumulator
-from test_faults import end, killed_at, start
 
 from estimator_mnist.config import flags
 from estimator_mnist.config.experiment import Experiment

@@ -12,8 +12,7 @@ from typing import List
 import numpy as np
 import pytest
 from absl.testing import flagsaver
-from conftest import launch
-from test_command_line import assert_equal_to_the_bit, checkpoint
+from support import assert_equal_to_the_bit, checkpoint, launch
 
 from estimator_mnist.config import flags
 from estimator_mnist.config.experiment import Experiment

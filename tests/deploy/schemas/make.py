@@ -1,7 +1,7 @@
 """Writes tfjob.json: the JSON Schema of a TFJob and of a PersistentVolumeClaim, in which unknown fields are errors.
 
     uv run --no-project --python 3.11 --with kubeflow-training==1.9.4 --with kubernetes-validate==1.37.0 \
-        python tests/schemas/make.py
+        python tests/deploy/schemas/make.py
 
 A TFJob's own fields are those of the models in kubeflow-training, which the training operator generates from the same
 Go types as its CRD; the pods' are those of Kubernetes' OpenAPI, packaged by kubernetes-validate.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from support import assert_equal_to_the_bit, checkpoint
 
 from estimator_mnist.model_dir import event_files
 from estimator_mnist.system.interpreter import module_command
@@ -18,17 +18,6 @@ RESULT_KEYS = {
     *("model dataset source train_examples test_examples parameters batch_size epochs seed global_step".split()),
     *("tensorflow untrained train_loss final best images_per_second seconds evaluated_split".split()),
 }
-
-
-def checkpoint(model_dir: Path) -> dict:
-    reader = tf.train.load_checkpoint(str(model_dir))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-
-
-def assert_equal_to_the_bit(first: dict, second: dict) -> None:
-    assert set(first) == set(second)
-    for name, value in first.items():
-        assert value.tobytes() == second[name].tobytes(), name
 
 
 def test_the_main_job(cli, tmp_path):
