@@ -10,9 +10,9 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 from absl import flags as absl_flags
 
 import input_fns
-from estimator_mnist.cli import launchers
+from estimator_mnist.cli import console, launchers
 from estimator_mnist.config import flags
-from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.experiment import FILE_NAME, Experiment
 from estimator_mnist.config.flags import FLAGS
 from estimator_mnist.distribute import tf_config
 from estimator_mnist.distribute.tf_config import Task
@@ -31,12 +31,12 @@ def train(started: float) -> int:
             return _train(started, stopper)
         except Stopped as stopped:
             saved = "" if stopped.step is None else f" after step {stopped.step:,}, which is saved"
-            terminal.say(f"Stopped by {stopped}{saved}; the same command goes on from the newest checkpoint")
+            terminal.say(f"Stopped by {stopped}{saved}; run the same command to resume")
             return stopped.exit_code
 
 
 def _train(started: float, stopper: Stopper) -> int:
-    quiet_tensorflow()
+    quiet_tensorflow(flags.verbose())
     model_dir = flags.model_dir()
     task = tf_config.read(FLAGS.strategy or "none")
     data = _named_data()
@@ -44,13 +44,13 @@ def _train(started: float, stopper: Stopper) -> int:
     if task and not task.is_chief:
         return _take_part(experiment, data, model_dir, stopper, task)
     with prepare.opened_for(experiment, model_dir, FLAGS.clean):
-        terminal.show_data(data, experiment.evaluated_split)
+        console.show_data(data, experiment.evaluated_split)
         outcome = results.read(model_dir)
         if outcome:
             terminal.say(f"{model_dir}: this experiment is finished (--clean starts it over)")
         else:
             outcome = _train_to_the_end(experiment, data, model_dir, started, stopper, task)
-    terminal.show_results(outcome)
+    console.show_results(outcome)
     terminal.say(f"\nReport: {model_dir / 'report.html'}")
     terminal.say(f"Results: {model_dir / results.FILE_NAME}   Pictures: {model_dir / 'plots'}")
     terminal.say(
@@ -70,25 +70,25 @@ def _train_to_the_end(
     stopper: Stopper,
     task: Optional[Task],
 ) -> Dict[str, Any]:
-    configure_tensorflow(experiment)
+    _configure_tensorflow(experiment)
     from estimator_mnist.training import train_and_evaluate
     from estimator_mnist.training.cluster import worker as cluster_training
 
     cluster = cluster_training.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
-    with errors.told_in_one_line(model_dir, data):
+    with errors.as_user_error(model_dir / FILE_NAME, data):
         outcome, ended = train_and_evaluate.run(experiment, data, model_dir, started, stopper, cluster)
-    terminal.show_predictions(ended.classified, experiment.class_names)
+    console.show_predictions(ended.classified, experiment.class_names)
     return outcome
 
 
 def _take_part(experiment: Experiment, data: input_fns.Data, model_dir: Path, stopper: Stopper, task: Task) -> int:
     """Takes the part of a task beside the chief in the main job."""
-    configure_tensorflow(experiment)
+    _configure_tensorflow(experiment)
     from estimator_mnist.training.cluster import worker as cluster_training
 
     cluster = cluster_training.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
     assert cluster
-    with errors.told_in_one_line(model_dir, data):
+    with errors.as_user_error(model_dir / FILE_NAME, data):
         done = cluster_training.take_part(experiment, data, model_dir, stopper, cluster, FLAGS.clean)
     terminal.say(f"{task.name}: {'done' if done else 'nothing to do: the run is trained to its end'}")
     return 0
@@ -103,13 +103,13 @@ def evaluate(started: float) -> int:
     if against:
         other = _alone(flags.override_session(prepare.stored_experiment(against, "--against")))
         others_data = _data_of(other, against)
-    configure_tensorflow(experiment)
+    _configure_tensorflow(experiment)
     from estimator_mnist.evaluation import evaluate as evaluation
 
-    with errors.told_in_one_line(model_dir, data):
+    with errors.as_user_error(model_dir / FILE_NAME, data):
         result, classified = evaluation.evaluate(experiment, data, model_dir, checkpoint)
     if against:
-        with errors.told_in_one_line(against, others_data):
+        with errors.as_user_error(against / FILE_NAME, others_data):
             others = evaluation.evaluate(other, others_data, against).classified
         compared = evaluation.compare(classified, others, model_dir, against)
         result["against"] = {"model_dir": str(against), **compared._asdict()}
@@ -127,11 +127,11 @@ def predict(started: float) -> int:
     model_dir, experiment = _trained()
     if not FLAGS.files:
         raise InputError("predict: names no files; give image files, folders of them, or - for standard input")
-    quiet_tensorflow()
+    quiet_tensorflow(flags.verbose())
     from estimator_mnist.predict import command as predict
 
     def load() -> predict.Classifier:
-        configure_tensorflow(experiment)
+        _configure_tensorflow(experiment)
         from estimator_mnist.predict import classifier
 
         return classifier.load(model_dir, experiment)
@@ -147,10 +147,10 @@ def export(started: float) -> int:
     checkpoint = flags.checkpoint(model_dir)
     data = _data_of(experiment, model_dir)
     with prepare.in_use(model_dir):
-        configure_tensorflow(experiment)
+        _configure_tensorflow(experiment)
         from estimator_mnist.export import command as export
 
-        with errors.told_in_one_line(model_dir, data):
+        with errors.as_user_error(model_dir / FILE_NAME, data):
             rows, failures = export.export(experiment, data, model_dir, checkpoint, formats)
     if FLAGS.json:
         print(json.dumps([row._asdict() for row in rows]))
@@ -169,10 +169,10 @@ def report(started: float) -> int:
         raise InputError(f"--model_dir {model_dir}: this run is not finished; train it to its end first")
     data = _data_of(experiment, model_dir)
     with prepare.in_use(model_dir):
-        configure_tensorflow(experiment)
+        _configure_tensorflow(experiment)
         from estimator_mnist.report import html_page as report
 
-        with errors.told_in_one_line(model_dir, data):
+        with errors.as_user_error(model_dir / FILE_NAME, data):
             path = report.write_again(experiment, outcome, data, model_dir)
     terminal.say(f"Report: {path}   Pictures: {model_dir / 'plots'}")
     return 0
@@ -184,7 +184,7 @@ def _trained() -> Tuple[Path, Experiment]:
     Raises:
         InputError: It holds none, or a flag contradicts it.
     """
-    quiet_tensorflow()  # a remote model_dir brings TensorFlow with it
+    quiet_tensorflow(flags.verbose())  # a remote model_dir brings TensorFlow with it
     model_dir = flags.model_dir()
     return model_dir, _alone(flags.override(prepare.stored_experiment(model_dir)))
 
@@ -201,12 +201,16 @@ def _data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
     Raises:
         InputError: It is not there, or is other data.
     """
-    quiet_tensorflow()
+    quiet_tensorflow(flags.verbose())
     say = functools.partial(print, file=sys.stderr)  # standard output is for the result, JSON perhaps
     data = _find(experiment, say)
     if data.digest != experiment.data_digest:
         raise InputError(f"--model_dir {model_dir}: was trained on other data than {data.description}")
     return data
+
+
+def _configure_tensorflow(experiment: Experiment) -> None:
+    configure_tensorflow(flags.verbose(), experiment.xla)
 
 
 def _named_data() -> input_fns.Data:
@@ -227,7 +231,7 @@ def _find(named: Union[Experiment, absl_flags.FlagValues], say: Callable[[str], 
 
 def cluster(started: float) -> int:
     """Runs the main job by several processes of this machine."""
-    quiet_tensorflow()
+    quiet_tensorflow(flags.verbose())
     from estimator_mnist.cli import local_cluster as cluster
 
     return cluster.run(_named_data)
@@ -235,7 +239,7 @@ def cluster(started: float) -> int:
 
 def sweep(words: List[str]) -> int:
     """Runs the main job over lists of values, or a search; the words are their flags."""
-    quiet_tensorflow()
+    quiet_tensorflow(flags.verbose())
     from estimator_mnist.sweep import command as sweep
 
     return sweep.run(words, _named_data)

@@ -9,7 +9,8 @@ from typing import IO, ContextManager, Iterator, List
 from estimator_mnist.config import experiment as experiments
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.model_dir import results
-from estimator_mnist.system.paths import RemoteError, is_remote, rmtree
+from estimator_mnist.system.paths import is_remote, rmtree
+from estimator_mnist.system.remote_path import RemoteError
 from input_fns import InputError
 
 LOCK = ".lock"

@@ -16,7 +16,7 @@ from estimator_mnist.predict.contact_sheet import Answer, ContactSheets
 from estimator_mnist.predict.pictures import reader
 from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.signals import Stopped
-from estimator_mnist.system.terminal import percent
+from estimator_mnist.system.terminal import percent, printable
 
 # The column of file names is as wide as the longest of the first chunk, within these.
 NAME_WIDTHS = (4, 60)
@@ -119,7 +119,7 @@ def _json_object(answer: Answer, class_names: Sequence[str]) -> Dict[str, Any]:
 
 def print_table(chunks: Iterable[List[Answer]], class_names: Sequence[str]) -> Iterator[List[Answer]]:
     """Prints a table, a row a file, and yields each chunk that is printed."""
-    chunks = iter(chunks)
+    chunks, class_names = iter(chunks), [printable(name) for name in class_names]
     first = next(chunks, [])
     longest = max((len(answer.name) for answer in first), default=0)
     widths = [min(max(longest, NAME_WIDTHS[0]), NAME_WIDTHS[1]), max(5, *map(len, class_names)), 11]

@@ -1,4 +1,4 @@
-"""What can end a run that its user did nothing wrong to start."""
+"""RunError, and the translation of environment failures into errors of one line."""
 
 import contextlib
 import errno
@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Iterator, Optional
 
 import input_fns
-from estimator_mnist.config.experiment import FILE_NAME
-from estimator_mnist.system.paths import SCHEME, is_remote, words_of
+from estimator_mnist.system.paths import is_remote
+from estimator_mnist.system.remote_path import SCHEME, message_of
 from input_fns import InputError
 from input_fns.errors import OneLineError, reason
 
 
 class RunError(OneLineError):
-    """The run failed: the text says why, and how to go on. Exit code 1."""
+    """The run failed: the text says why, and what to do next. Exit code 1."""
 
 
-LOST = "lost another task of the cluster; started again, all tasks go on from the newest checkpoint"
-# What the system says where a file cannot be written or is gone. TensorFlow puts these words into errors of many
-# classes; its event writer even into IndexError.
+LOST = "lost another task of the cluster; restart all tasks to resume from the newest checkpoint"
+# The system's messages for a file that cannot be written or is gone. TensorFlow puts them into errors of many classes,
+# and its event writer even into IndexError.
 SYSTEM_ERRORS = [
     os.strerror(code)
     for code in (
@@ -36,30 +36,41 @@ SYSTEM_ERRORS = [
 
 
 @contextlib.contextmanager
-def told_in_one_line(model_dir: Path, data: input_fns.Data) -> Iterator[None]:
-    """A context in which what a user can cause, such as a full disk, becomes an error of one line."""
+def as_user_error(experiment_file: Path, data: input_fns.Data) -> Iterator[None]:
+    """Re-raises environment failures, such as a full disk, as one-line errors.
+
+    Args:
+        experiment_file: The file in the run's model_dir that exists from the run's start to its end.
+        data: The data of the run.
+
+    Raises:
+        InputError, RunError: See `translated`.
+    """
     try:
         yield
     except (InputError, RunError):
         raise
     except Exception as error:
-        told = in_one_line(error, model_dir, data)
-        if told is None:
+        user_error = translated(error, experiment_file, data)
+        if user_error is None:
             raise
-        raise told from error
+        raise user_error from error
 
 
-def in_one_line(error: Exception, model_dir: Path, data: input_fns.Data) -> Optional[Exception]:
-    """Returns an error that a run met as one that says in one line what to do, None if it is a fault of the program.
+def translated(error: Exception, experiment_file: Path, data: input_fns.Data) -> Optional[Exception]:
+    """Returns an InputError or RunError that says in one line what to do about an environment failure.
 
     Args:
-        error: What was raised.
-        model_dir: The model_dir of the run.
-        data: Its data.
+        error: The exception that the run met.
+        experiment_file: The file in the run's model_dir that exists from the run's start to its end.
+        data: The data of the run.
+
+    Returns:
+        None if the error is a bug of this program.
     """
     import tensorflow as tf
 
-    text = reason(error)
+    model_dir, text = experiment_file.parent, reason(error)
     if isinstance(error, tf.errors.DataLossError) or "outside the valid range" in text:
         where = data.train.images or Path(str(data.train.data_dir)) / str(data.train.tfds_name).replace(":", "/")
         return InputError(f"{where}: a record cannot be read or has an impossible label ({text})")
@@ -71,27 +82,27 @@ def in_one_line(error: Exception, model_dir: Path, data: input_fns.Data) -> Opti
         return RunError(f"out of memory ({text}); try a smaller --batch_size or --eval_batch_size")
     if is_remote(model_dir):
         return _of_remote(error, model_dir)
-    if not (model_dir / FILE_NAME).exists():
+    if not experiment_file.exists():
         return RunError(
-            f"--model_dir {model_dir}: was removed under the run; remove the rest, and the command starts anew"
+            f"--model_dir {model_dir}: was deleted during the run; delete what is left and run the command again"
         )
     if not (isinstance(error, OSError) or any(words in text for words in SYSTEM_ERRORS)):
         return None
     return RunError(
-        f"--model_dir {model_dir}: the run failed there ({text}); the last whole checkpoint is kept, and once there is "
-        "room and permission to write, the same command goes on from it"
+        f"--model_dir {model_dir}: the run failed there ({text}); the last intact checkpoint is kept; make room "
+        "or give permission to write, then run the same command to resume"
     )
 
 
 def _of_remote(error: Exception, model_dir: Path) -> Optional[Exception]:
     import tensorflow as tf
 
-    # TensorFlow's errors of files name the file; these are of nothing else.
+    # TensorFlow's file errors name the file. The errors below come from nothing but the network.
     of_network = (tf.errors.PermissionDeniedError, tf.errors.UnauthenticatedError, tf.errors.UnavailableError)
     named = isinstance(error, tf.errors.OpError) and SCHEME.search(str(error))
     if not (isinstance(error, (OSError, *of_network)) or named):
         return None
     return RunError(
-        f"--model_dir {model_dir}: the run failed there ({words_of(error)}); the last whole checkpoint is kept, and "
-        "once the place answers and may be written to, the same command goes on from it"
+        f"--model_dir {model_dir}: the run failed there ({message_of(error)}); the last intact checkpoint is "
+        "kept; run the same command to resume once the folder answers and is writable"
     )

@@ -1,4 +1,4 @@
-"""Signals: SIGTERM, or SIGINT once, ends a run after the step it is in, saved; a second SIGINT ends it at once."""
+"""Signals: SIGTERM or one SIGINT ends a run after its current step, saved. A second SIGINT ends it at once."""
 
 import contextlib
 import os
@@ -7,27 +7,27 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Dict, Optional, Type
 
-# Environment variable: a pipe of which only the parent holds the other end. A run that has it ends with its parent.
+# Environment variable: a pipe whose other end only the parent holds. A run with this variable ends with its parent.
 PARENT_PIPE = "ESTIMATOR_MNIST_PARENT_PIPE"
 
 
 class Stopped(BaseException):
-    """A signal ended the run. `exit_code` is what a shell gives for it: 128 and the signal's number.
+    """A signal ended the run. `exit_code` is the one that shells use: 128 plus the signal's number.
 
-    As KeyboardInterrupt no Exception, so that what catches those cannot take it for a fault of its own.
+    Like KeyboardInterrupt it is no Exception, so that no handler of errors swallows it.
     """
 
     def __init__(self, signum: int, step: Optional[int] = None):
         super().__init__(signal.Signals(signum).name)
-        self.step = step  # at which the run was saved; None where it was not training
+        self.step = step  # the step at which the run was saved; None if it was not training
         self.exit_code = 128 + signum
 
 
 class Stopper:
-    """Answers signals while it is entered as a context.
+    """Handles signals while it is entered as a context.
 
-    Where nothing is in the making, a signal raises Stopped on the spot. While `deferring`, it is only noted in
-    `requested`, for the training loop to end after its step.
+    By default a signal raises Stopped on the spot. While `deferring`, it is only recorded in `requested`, and the
+    training loop ends after its step.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -38,14 +38,14 @@ class Stopper:
         self._before: Dict[int, Any] = {}
 
     def __enter__(self) -> "Stopper":
-        # Python runs a signal's handler only between two of its own instructions, so that a session call holds it up.
-        # The number of the signal is written to this pipe at once, and read by a thread of its own.
+        # Python runs a signal's handler between two bytecode instructions, hence only after the current session call.
+        # The signal's number is written to this pipe at once, where a thread reads it.
         reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         signal.set_wakeup_fd(self._writer)
         threading.Thread(target=_end_at_second_sigint, args=(reader,), daemon=True).start()
-        self._before = {signum: signal.signal(signum, self._answer) for signum in self.SIGNALS}
-        parent = os.environ.pop(PARENT_PIPE, None)  # not for processes that this one starts
+        self._before = {signum: signal.signal(signum, self._handle) for signum in self.SIGNALS}
+        parent = os.environ.pop(PARENT_PIPE, None)  # popped, so that child processes do not inherit it
         if parent:
             threading.Thread(target=_stop_with_parent, args=(int(parent),), daemon=True).start()
         return self
@@ -56,12 +56,12 @@ class Stopper:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
         signal.set_wakeup_fd(-1)
-        os.close(self._writer)  # the end of the thread
+        os.close(self._writer)  # ends the thread
 
     def is_requested(self) -> bool:
         return self.requested is not None
 
-    def _answer(self, signum: int, frame: Optional[FrameType]) -> None:
+    def _handle(self, signum: int, frame: Optional[FrameType]) -> None:
         self.requested = signum
         if not self.deferring:
             raise Stopped(signum)
@@ -72,11 +72,11 @@ def _end_at_second_sigint(reader: int) -> None:
     for signum in iter(lambda: os.read(reader, 1), b""):
         asked += signum[0] == signal.SIGINT
         if asked == 2:
-            os._exit(128 + signal.SIGINT)  # no goodbye: so the user wants it
+            os._exit(128 + signal.SIGINT)  # without cleanup: the user wants out
     os.close(reader)
 
 
 def _stop_with_parent(pipe: int) -> None:
-    with contextlib.suppress(OSError):  # no such pipe: nobody to end with
-        if not os.read(pipe, 1):  # the other end is closed: the parent is gone, in whatever way
+    with contextlib.suppress(OSError):  # no such pipe: there is no parent to watch
+        if not os.read(pipe, 1):  # the other end is closed: the parent has ended
             os.kill(os.getpid(), signal.SIGTERM)

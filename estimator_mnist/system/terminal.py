@@ -1,57 +1,63 @@
-"""What a run shows on the terminal: a progress bar where there is one, plain lines elsewhere."""
+"""Printing to the terminal: lines, tables, percentages. No control character of foreign text gets through."""
 
 import contextlib
 import json
 import os
 import sys
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterator, Optional, Sequence
 
 from tabulate import tabulate
 from tqdm import tqdm
 
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.evaluation.metrics import Classified
-from input_fns import Data
 
-SHOWN_PREDICTIONS = 6
 # Environment variable: a pipe to a process that shows the progress in this one's place.
 PROGRESS_PIPE = "ESTIMATOR_MNIST_PROGRESS_PIPE"
 
 
 def say(line: str) -> None:
-    """Prints a line, above the progress bar if one is shown."""
-    tqdm.write(line, file=sys.stdout)
+    """Prints one or more lines, above the progress bar if one is shown. Control characters are escaped."""
+    tqdm.write("\n".join(map(printable, line.split("\n"))), file=sys.stdout)
     sys.stdout.flush()
+
+
+def printable(text: str) -> str:
+    """Returns a text with all characters escaped that would not print as themselves, line breaks among them.
+
+    Names of classes and files come from elsewhere: an escape sequence in them could repaint the terminal.
+    """
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """A context in which nothing reaches the terminal, not even what C++ writes past Python's streams."""
+    """A context that discards all output, also what C++ writes past Python's streams."""
     sys.stdout.flush()
     sys.stderr.flush()
-    kept = {stream: os.dup(stream) for stream in (1, 2)}
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    originals = {stream: os.dup(stream) for stream in (1, 2)}
+    devnull = os.open(os.devnull, os.O_WRONLY)
     try:
-        for stream in kept:
-            os.dup2(nowhere, stream)
+        for stream in originals:
+            os.dup2(devnull, stream)
         yield
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        for stream, before in kept.items():
-            os.dup2(before, stream)
-            os.close(before)
-        os.close(nowhere)
+        for stream, original in originals.items():
+            os.dup2(original, stream)
+            os.close(original)
+        os.close(devnull)
 
 
 def table(rows: Sequence[Sequence[Any]], headers: Sequence[str] = ()) -> str:
-    """Returns rows as a table; numbers to the right, as they are."""
-    numeric = [index for index in range(len(rows[0])) if index]
-    align = ["right" if index in numeric else "left" for index in range(len(rows[0]))]
-    return tabulate([list(map(str, row)) for row in rows], headers, colalign=align, disable_numparse=True)
+    """Returns a table with its first column aligned left and the others right. Control characters are escaped."""
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    align = ["right" if index else "left" for index in range(len(rows[0]))]
+    return tabulate(cells, list(map(printable, headers)), colalign=align, disable_numparse=True)
 
 
 def percent(share: float) -> str:
+    """Returns a share, such as an accuracy in [0, 1], in percent: "98.72%"."""
     return f"{100 * share:.2f}%"
 
 
@@ -112,42 +118,8 @@ def _describe(scalars: Dict[str, float]) -> str:
     )
 
 
-def show_data(data: Data, evaluated_split: str = "test") -> None:
-    """Prints what is known of a data set, of which the training and the evaluated split are used."""
-    say(data.description)
-    say(f"{data.train.examples:,} training and {data.test.examples:,} {evaluated_split} images, 28x28x1, uint8")
-    say(f"{len(data.class_names)} classes: {', '.join(data.class_names)}\n")
-
-
 def show_network(rows: Sequence[Any]) -> None:
     """Prints the table of a network's layers; `rows` are `networks.Row`s."""
     lines = [[row.layer, " x ".join(map(str, row.output_shape)), f"{row.parameters:,}"] for row in rows]
     lines.append(["total", "", f"{sum(row.parameters for row in rows):,}"])
     say(table(lines, ["layer", "output shape", "parameters"]) + "\n")
-
-
-def show_results(results: Dict[str, Any]) -> None:
-    """Prints the table of a finished run; `results` as in results.json."""
-    untrained, final, best = results["untrained"], results["final"], results["best"]
-    split = f"{results.get('evaluated_split', 'test')} split"
-    train_loss, seconds = results["train_loss"], results["seconds"]["training"]
-    rows: List[Sequence[str]] = [
-        [f"{split}, untrained", f"{untrained['test_loss']:.4f}", percent(untrained["test_accuracy"])],
-        ["training, mean of the first epoch", f"{train_loss[0]:.4f}", ""],
-        ["training, mean of the last epoch", f"{train_loss[-1]:.4f}", ""],
-        [f"{split}, trained", f"{final['test_loss']:.4f}", percent(final["test_accuracy"])],
-        [f"{split}, best (step {best['global_step']:,})", "", percent(best["test_accuracy"])],
-    ]
-    say("\n" + table(rows, ["", "loss", "accuracy"]))
-    speed = f"{results['images_per_second']:,.0f} images/s"
-    say(f"\nTraining took {seconds:.1f} s from the first epoch to the last ({len(train_loss)}), at {speed}.")
-
-
-def show_predictions(classified: Classified, class_names: Sequence[str]) -> None:
-    """Prints logits and softmax in percent of the first images, a row an image and kind, a column a class."""
-    rows: List[List[str]] = []
-    for index, label in enumerate(classified.labels[:SHOWN_PREDICTIONS]):
-        logits, probabilities = classified.logits[index], classified.probabilities[index]
-        rows.append([str(index), class_names[label], "logits", *(f"{value:.1f}" for value in logits)])
-        rows.append(["", "", "softmax %", *(f"{100 * value:.2f}" for value in probabilities)])
-    say("\n" + table(rows, [f"{classified.split} image", "label", "", *class_names]))

@@ -118,7 +118,7 @@ def test_a_lost_worker_ends_all_and_the_same_command_goes_on_to_the_same_bits(cl
         assert process.returncode == 128 + signal.SIGKILL
         assert f"error: {victim} ended first, by SIGKILL" in errors
         said = [line for line in output.splitlines() if line.startswith(f"[{other}] error:")]
-        assert len(said) == 1 and "lost" in said[0] and "go on from the newest checkpoint" in said[0], output
+        assert len(said) == 1 and "lost" in said[0] and "to resume from the newest checkpoint" in said[0], output
         assert "Traceback" not in output
         assert not any(Path(f"/proc/{pid}").exists() for pid in found.values())
     again = cli(*words, "broken")

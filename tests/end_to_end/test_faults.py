@@ -54,7 +54,7 @@ def test_a_signal_saves_the_step_and_says_how_to_go_on(tmp_path, slow, signum, c
     returned, out, err = end(process)
     assert returned == code and err == ""
     saved = checkpoints.steps(cut)[0]
-    assert f"after step {saved}, which is saved; the same command goes on" in out and 20 <= saved < 60
+    assert f"after step {saved}, which is saved; run the same command to resume" in out and 20 <= saved < 60
     assert f"Going on after step {saved} of 60" in resumes_to_the_same_end(cut, slow, SLOW)
 
 
@@ -184,7 +184,7 @@ def test_a_model_dir_removed_under_the_run_is_one_line(tmp_path):
     while (tmp_path / "run").exists():
         shutil.rmtree(tmp_path / "run", ignore_errors=True)
     code, _, err = end(process)
-    assert code == 1 and err.count("\n") == 1 and "was removed under the run" in err
+    assert code == 1 and err.count("\n") == 1 and "was deleted during the run" in err
 
 
 def test_a_second_run_on_a_model_dir_is_refused(tmp_path):

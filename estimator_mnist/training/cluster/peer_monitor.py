@@ -79,7 +79,7 @@ class Watch:
                 self._end_if_late(list(self._gone))
             elif lost and self._waits_since(now - GRACE_SECONDS):
                 if self._task.trains or not self._finished():
-                    _end(f"lost {_named(lost)}; started again, all tasks go on from the newest checkpoint")
+                    _end(f"lost {_named(lost)}; restart all tasks to resume from the newest checkpoint")
                 if self._task.type == PS:
                     os._exit(0)  # TensorFlow's server has no other end
                 return  # the evaluator comes to its end by itself

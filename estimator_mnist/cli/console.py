@@ -1,0 +1,145 @@
+"""What a run shows on the terminal: tables, lines, and a progress bar where standard error is a terminal."""
+
+import contextlib
+import json
+import os
+import sys
+from typing import Any, Dict, List, Optional, Sequence
+
+from tqdm import tqdm
+
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.evaluation.metrics import Classified
+from estimator_mnist.system.terminal import percent, printable, say, table
+from input_fns import Data
+
+SHOWN_PREDICTIONS = 6
+# Environment variable: a pipe to the process that shows the progress of this one.
+PROGRESS_PIPE = "ESTIMATOR_MNIST_PROGRESS_PIPE"
+
+
+class TerminalProgress:
+    """The progress of a run. While it is entered as a context it shows a bar if standard error is a terminal."""
+
+    def __init__(self, experiment: Experiment, start: int = 0):
+        """Args:
+        experiment: The run.
+        start: The step that it resumes from.
+        """
+        self._experiment = experiment
+        self._bar = tqdm(
+            total=experiment.total_steps,
+            initial=start,
+            unit="step",
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+            leave=False,
+            bar_format="{percentage:3.0f}% |{bar}| step {n_fmt}/{total_fmt}, {remaining} left{postfix}",
+        )
+        self._step = start
+        pipe = os.environ.pop(PROGRESS_PIPE, None)  # popped, so that child processes do not inherit it
+        self._pipe = open(int(pipe), "w", buffering=1) if pipe else None  # noqa: SIM115  closed with the bar
+        self._scalars: Optional[Dict[str, float]] = None
+
+    def __enter__(self) -> "TerminalProgress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+        if self._pipe:
+            self._pipe.close()
+
+    def say(self, line: str) -> None:
+        """Prints a line above the bar."""
+        say(line)
+
+    def trained(self, step: int, scalars: Dict[str, float]) -> None:
+        """Moves the bar to a step and shows its "loss", "accuracy" and "images_per_second"."""
+        self._scalars = scalars
+        if self._pipe:
+            with contextlib.suppress(BrokenPipeError):  # the reader has ended
+                self._pipe.write(json.dumps([step, scalars]) + "\n")
+        self._bar.set_postfix_str(_describe(scalars), refresh=False)
+        self._bar.update(step - self._step)
+        self._step = step
+
+    def evaluated(self, result: Dict[str, float], just_trained: bool = True) -> None:
+        """Prints the result of an evaluation.
+
+        Args:
+            result: "global_step", "loss" and "accuracy".
+            just_trained: Whether the evaluated step is the one that training has reached: then its scalars are printed.
+        """
+        step = int(result["global_step"])
+        epoch = step / self._experiment.steps_per_epoch
+        parts = [f"step {step:>{len(str(self._experiment.total_steps))}}, epoch {epoch:.3g}:"]
+        if self._scalars and just_trained:
+            parts.append(f"train {_describe(self._scalars)};")
+        parts.append(
+            f"{self._experiment.evaluated_split} loss {result['loss']:.4f}, accuracy {percent(result['accuracy'])}"
+        )
+        say(" ".join(parts))
+
+
+def _describe(scalars: Dict[str, float]) -> str:
+    return (
+        f"loss {scalars['loss']:.4f}, accuracy {percent(scalars['accuracy'])}, "
+        f"{scalars['images_per_second']:,.0f} images/s"
+    )
+
+
+def show_data(data: Data, evaluated_split: str = "test") -> None:
+    """Prints the description, the sizes and the classes of the data that a run trains and is evaluated on."""
+    say(printable(data.description))
+    shape = "x".join(map(str, data.image_shape))
+    say(f"{data.train.examples:,} training and {data.test.examples:,} {evaluated_split} images, {shape}, uint8")
+    say(f"{len(data.class_names)} classes: {printable(', '.join(data.class_names))}\n")
+
+
+def network_table(rows: Sequence[Any]) -> str:
+    """Returns the table of a network's layers: `rows` have `layer`, `output_shape` and `parameters`."""
+    lines = [[row.layer, " x ".join(map(str, row.output_shape)), f"{row.parameters:,}"] for row in rows]
+    lines.append(["total", "", f"{sum(row.parameters for row in rows):,}"])
+    return table(lines, ["layer", "output shape", "parameters"])
+
+
+def show_network(rows: Sequence[Any]) -> None:
+    """Prints `network_table`."""
+    say(network_table(rows) + "\n")
+
+
+def show_results(results: Dict[str, Any]) -> None:
+    """Prints the table of a finished run.
+
+    Args:
+        results: The content of results.json.
+    """
+    untrained, final, best = results["untrained"], results["final"], results["best"]
+    split = f"{results['evaluated_split']} split"
+    train_loss, seconds = results["train_loss"], results["seconds"]["training"]
+    rows: List[Sequence[str]] = [
+        [f"{split}, untrained", f"{untrained['test_loss']:.4f}", percent(untrained["test_accuracy"])],
+        ["training, mean of the first epoch", f"{train_loss[0]:.4f}", ""],
+        ["training, mean of the last epoch", f"{train_loss[-1]:.4f}", ""],
+        [f"{split}, trained", f"{final['test_loss']:.4f}", percent(final["test_accuracy"])],
+        [f"{split}, best (step {best['global_step']:,})", "", percent(best["test_accuracy"])],
+    ]
+    say("\n" + table(rows, ["", "loss", "accuracy"]))
+    speed = f"{results['images_per_second']:,.0f} images/s"
+    say(f"\nTraining took {seconds:.1f} s from the first epoch to the last ({len(train_loss)}), at {speed}.")
+
+
+def show_predictions(classified: Classified, class_names: Sequence[str]) -> None:
+    """Prints the logits and the softmax, in percent, of the first images.
+
+    Args:
+        classified: The evaluated split, classified.
+        class_names: The columns.
+    """
+    rows: List[List[str]] = []
+    names = [printable(name) for name in class_names]
+    for index, label in enumerate(classified.labels[:SHOWN_PREDICTIONS]):
+        logits, probabilities = classified.logits[index], classified.probabilities[index]
+        rows.append([str(index), names[label], "logits", *(f"{value:.1f}" for value in logits)])
+        rows.append(["", "", "softmax %", *(f"{100 * value:.2f}" for value in probabilities)])
+    say("\n" + table(rows, [f"{classified.split} image", "label", "", *names]))
