@@ -1,4 +1,7 @@
-"""What several test files share: runs of the command line, waiting, and comparisons of what runs leave."""
+"""What several test files share: runs of the command line, waiting, and comparisons of what runs leave.
+
+TensorFlow is imported only where it is needed: its import takes seconds and adds variables to the environment.
+"""
 
 import json
 import os
@@ -8,7 +11,6 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
-import tensorflow as tf
 
 import input_fns
 from benchmarks import faults
@@ -103,6 +105,8 @@ def killed_at(model_dir: Path, pattern: str, *flags: str) -> None:
 
 def checkpoint(model_dir: Path) -> Dict[str, np.ndarray]:
     """Returns every variable of the newest checkpoint by its name."""
+    import tensorflow as tf
+
     reader = tf.train.load_checkpoint(str(model_dir))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
@@ -129,6 +133,8 @@ def resumes_to_the_same_end(model_dir: Path, unbroken: Path, flags: List[str] = 
 
 def fetch(make_dataset: Callable[[], Any]) -> Batches:
     """Runs a dataset as Estimator does, in a graph, and returns its (images, labels)."""
+    import tensorflow as tf
+
     batches = []
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         iterator = tf.compat.v1.data.make_initializable_iterator(make_dataset())
