@@ -3,28 +3,25 @@
 import dataclasses
 import json
 import math
-import os
 import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple
 
-from estimator_mnist.system.paths import RemoteError, is_remote
+from estimator_mnist.architectures import ARCHITECTURES, Architecture
+from estimator_mnist.system.paths import RemoteError, replace_file
 from input_fns import AUGMENTS, INPUTS, InputError
 from input_fns.augmentation.displacement_fields import LARGEST_STRENGTH
 
-MODELS = ("dense", "conv", "conv_plain", "lenet5")
-LENET5_FORMS = ("today", "1998")  # see networks.py and lenet5_1998.py
-LOSSES = ("cross_entropy", "mse", "map")  # see losses.py
+MODELS = tuple(ARCHITECTURES)
+LENET5_FORMS = ("today", "1998")  # see architectures/lenet5.py
+LOSSES = ("cross_entropy", "mse", "map")  # see model/losses.py and lenet5_1998/penalties.py
 OPTIMIZERS = ("adam", "sgd", "momentum", "lecun")
 SCHEDULES = ("constant", "cosine", "one_cycle", "paper")
 DOWNSAMPLES = ("pool", "stride")
 STRATEGIES = ("none", "mirrored", "multi_worker", "parameter_server")  # see distribution.py
 SEARCHES = ("grid", "random", "optuna")  # of a sweep
 FILE_NAME = "experiment.json"
-# Images in one session call if the user says nothing: below a third of a second's work on two cores, so that the
-# progress moves and a signal is answered, and fifty times the call's fixed cost, a millisecond or two.
-IMAGES_PER_LOOP = {"dense": 12_800, "lenet5": 2560, "conv": 1280, "conv_plain": 256}
 
 # Fields that change nothing in what is learned: where things lie, how the session is set up, and what shares the work.
 # A run may go on with others of these.
@@ -34,10 +31,11 @@ MAY_CHANGE = frozenset(
 )
 # Fields that came after the first model_dirs: where an experiment.json lacks one, its default is what was done.
 LATER = frozenset(
-    "validation_size augment augment_strength average_decay lenet5_form loss batch_norm strategy replicas".split()
+    "validation_size augment augment_strength average_decay lenet5_form loss batch_norm strategy replicas "
+    "image_shape".split()
 )
 # Fields that no flag sets: what was found as data.
-DATA = frozenset("data_digest train_examples test_examples class_names".split())
+DATA = frozenset("data_digest train_examples test_examples class_names image_shape".split())
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,7 @@ class Experiment:
     train_examples: int = 60_000
     test_examples: int = 10_000  # of the split that the run is evaluated on
     class_names: Tuple[str, ...] = tuple("0123456789")
+    image_shape: Tuple[int, int, int] = (28, 28, 1)  # height, width, channels
     data_dir: Optional[str] = None
     idx_dir: Optional[str] = None
     input: str = "indexed"
@@ -114,10 +113,11 @@ class Experiment:
         self._check("augment", numbered, "none with --input stream, where an example has no number to draw by")
         limit = f"above 0 and at most {LARGEST_STRENGTH:g}"
         self._check("augment_strength", 0 < self.augment_strength <= LARGEST_STRENGTH, limit)
-        self._check("batch_norm", not self.batch_norm or self.model == "conv", f"false with --model {self.model}")
+        known = not self.batch_norm or "batch_norm" in self.architecture.options
+        self._check("batch_norm", known, f"false with --model {self.model}")
         alone = not self.batch_norm or self.strategy == "none"
         self._check("batch_norm", alone, f"false with --strategy {self.strategy}: a batch's statistics are not shared")
-        self._check_1998()
+        self._check_architecture()
         self._check("dropout_rate", 0 <= self.dropout_rate < 1, "at least 0 and below 1")
         self._check("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
         self._check("average_decay", 0 <= self.average_decay < 1, "at least 0 and below 1")
@@ -134,17 +134,17 @@ class Experiment:
             limit = f"at most {self.total_steps}, the steps of the run"
             self._check("evals", self.evals <= min(self.total_steps, 10_000), f"{limit}, and at most 10,000")
 
-    def _check_1998(self) -> None:
-        """Checks what goes with the LeNet-5 of 1998 alone, and what does not go with it."""
-        if self.lenet5_form == "1998":
-            self._check("lenet5_form", self.model == "lenet5", f"today with --model {self.model}")
-            self._check("lenet5_form", self.classes <= 10, "today: 1998 has codes for ten classes")
-            self._check("dropout_rate", self.dropout_rate == 0, "0 with --lenet5_form 1998, which has no dropout")
-        else:
-            penalties = "cross_entropy: only the outputs of --lenet5_form 1998 are penalties"
-            self._check("loss", self.loss == "cross_entropy", penalties)
-            second = "another: second derivatives are there for --lenet5_form 1998 only"
-            self._check("optimizer", self.optimizer != "lecun", second)
+    def _check_architecture(self) -> None:
+        """Checks what the architecture needs, and what only the LeNet-5 of 1998 has."""
+        paper = self.lenet5_form == "1998"
+        known = not paper or "lenet5_form" in self.architecture.options
+        self._check("lenet5_form", known, f"today with --model {self.model}")
+        penalties = "cross_entropy: only the outputs of --lenet5_form 1998 are penalties"
+        self._check("loss", paper or self.loss == "cross_entropy", penalties)
+        second = "another: second derivatives are there for --lenet5_form 1998 only"
+        self._check("optimizer", paper or self.optimizer != "lecun", second)
+        for name, possible, wanted in self.architecture.requirements(self):
+            self._check(name, possible, wanted)
         smooth = self.label_smoothing == 0 or self.loss == "cross_entropy"
         self._check("label_smoothing", smooth, f"0 with --loss {self.loss}")
 
@@ -154,6 +154,15 @@ class Experiment:
     def _check(self, name: str, good: bool, wanted: str) -> None:
         if not good:
             raise InputError(f"--{name}: {getattr(self, name)} is not possible; it must be {wanted}")
+
+    @property
+    def architecture(self) -> Architecture:
+        return ARCHITECTURES[self.model]
+
+    @property
+    def curvature_examples(self) -> int:
+        """Training images that come with each session call, for step sizes to be estimated on."""
+        return self.architecture.curvature_examples if self.optimizer == "lecun" else 0
 
     @property
     def classes(self) -> int:
@@ -191,7 +200,7 @@ class Experiment:
         """Training steps in one session call: so many that its fixed cost is small beside them."""
         if self.strategy == "mirrored":  # whose replicas cannot meet within a loop
             return 1
-        return self.iterations_per_loop or max(1, min(200, IMAGES_PER_LOOP[self.model] // self.batch_size))
+        return self.iterations_per_loop or max(1, min(200, self.architecture.images_per_call // self.batch_size))
 
     def differences(self, other: "Experiment") -> List[str]:
         """Returns "--flag is A, not B" for each difference to `other` that changes what is learned."""
@@ -233,27 +242,9 @@ class Experiment:
         types = typing.get_type_hints(cls)
         if not isinstance(values, dict) or set(values) | LATER != set(types):
             raise ValueError("its keys are not those of this version")
-        values = {**values, "class_names": tuple(values["class_names"])}
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         for name, value in values.items():
             allowed = typing.get_args(types[name]) or (types[name],)
-            if name != "class_names" and type(value) not in allowed:
+            if not isinstance(value, tuple) and type(value) not in allowed:
                 raise ValueError(f"{name} is {value!r}")
         return cls(**values)
-
-
-def replace_file(path: Path, content: Union[str, bytes]) -> None:
-    """Writes a file so that a reader, or a kill, finds the old content or the new, never a part."""
-    new = path.with_name(f"{path.name}.new-{os.getpid()}")
-    content = content.encode() if isinstance(content, str) else content
-    try:
-        if is_remote(path):
-            new.write_bytes(content)
-        else:
-            with open(new, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        if new.exists():
-            new.unlink()

@@ -11,9 +11,9 @@ from absl import (
     logging,  # noqa: F401  defines --verbosity
 )
 
+from estimator_mnist.architectures import ARCHITECTURES, RECIPES
 from estimator_mnist.config import experiment as experiments
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.config.recipes import RECIPES, settings
 from estimator_mnist.system.paths import path_of
 from input_fns import AUGMENTS, INPUTS, PREPROCESSES, SOURCES, Data, InputError
 
@@ -140,10 +140,11 @@ def experiment(data: Data) -> Experiment:
     given = explicit()
     if "train_steps" in given and "train_epochs" in given:
         raise InputError("--train_steps: given beside --train_epochs; give one of the two")
-    recipes = RECIPES[FLAGS.recipe]
-    if FLAGS.model not in recipes:
-        raise InputError(f"--recipe {FLAGS.recipe}: is one for --model {', '.join(recipes)}, not {FLAGS.model}")
-    recipe = settings(FLAGS.recipe, FLAGS.model, FLAGS.dataset)
+    architecture = ARCHITECTURES[FLAGS.model]
+    if FLAGS.recipe not in architecture.recipes:
+        models = [name for name, record in ARCHITECTURES.items() if FLAGS.recipe in record.recipes]
+        raise InputError(f"--recipe {FLAGS.recipe}: is one for --model {', '.join(models)}, not {FLAGS.model}")
+    recipe = architecture.recipe(FLAGS.recipe, FLAGS.dataset)
     found = {
         "source": data.source,
         "data_digest": data.digest,

@@ -1,5 +1,6 @@
 """The export command: writes a checkpoint in the formats asked for, and checks each against Estimator."""
 
+import functools
 import tempfile
 import time
 from pathlib import Path
@@ -9,17 +10,16 @@ import numpy as np
 import tensorflow as tf
 
 import input_fns
-from estimator_mnist.config.experiment import Experiment, replace_file
+from estimator_mnist.config.experiment import FILE_NAME, Experiment
 from estimator_mnist.export import runtimes
 from estimator_mnist.export.formats import FORMATS, INT8_LOSS, Source
 from estimator_mnist.layers import network
 from estimator_mnist.model import cpu_parallelism, serving_signatures
-from estimator_mnist.model_dir import checkpoints
+from estimator_mnist.model_dir import checkpoints, saved_models
 from estimator_mnist.system import errors, terminal
 from estimator_mnist.system.errors import RunError
-from estimator_mnist.system.paths import is_remote, path_of, rmtree
+from estimator_mnist.system.paths import is_remote, path_of, replace_file, rmtree
 from estimator_mnist.training import estimator as estimators
-from estimator_mnist.training import exporters
 
 CALIBRATION_IMAGES = 500
 EPSILON = 1e-9  # accuracies are multiples of 1 / examples
@@ -57,10 +57,10 @@ def export(
     Raises:
         InputError: There is no checkpoint, or the one named is damaged or another network's.
     """
-    experiment = cpu_parallelism.within_ops(experiment)
+    experiment = cpu_parallelism.threads_within_ops(experiment)
     checkpoint = checkpoints.checked(experiment, model_dir, checkpoint)
     checkpoints.remove_unfinished(model_dir)
-    (model_dir / exporters.FOLDER).mkdir(exist_ok=True)
+    (model_dir / saved_models.FOLDER).mkdir(exist_ok=True)
     estimator = estimators.create(experiment, model_dir)
     images, labels = _arrays(input_fns.eval_input_fn(data.test, experiment.test_examples))
     reference = _by_estimator(experiment, data, estimator, checkpoint)
@@ -68,7 +68,7 @@ def export(
     size = sum(path.stat().st_size for path in place.parent.glob(f"{place.name}.[di]*"))
     rows, failures = [_row("checkpoint", place, size, reference, reference, labels)], []
     # Beside the files, so that each can be renamed to its place; a remote one is copied to it.
-    beside = None if is_remote(model_dir) else model_dir / exporters.FOLDER
+    beside = None if is_remote(model_dir) else model_dir / saved_models.FOLDER
     with tempfile.TemporaryDirectory(prefix="new-", dir=beside) as scratch:
         source = _source(experiment, data, estimator, checkpoint, Path(scratch))
         for name in names:
@@ -101,15 +101,13 @@ def _write_and_check(
     labels: np.ndarray,
     reference: runtimes.Outcome,
 ) -> Row:
-    form, folder = FORMATS[name], model_dir / exporters.FOLDER
+    form, folder = FORMATS[name], model_dir / saved_models.FOLDER
     scratch.mkdir()
     if form.file:
         new, final = scratch / Path(form.file).name, folder / form.file
     else:
         versions = folder / _version_folder(source, model_dir)
-        final = serving_signatures.version_of(versions, _step(source.checkpoint)) or serving_signatures.next_version(
-            versions
-        )
+        final = saved_models.version_of(versions, _step(source.checkpoint)) or saved_models.next_version(versions)
         new = final if final.exists() else scratch / final.name
     if new != final:
         form.write(source, new)
@@ -131,7 +129,7 @@ def _put(new: Path, final: Path) -> None:
     if not is_remote(final):
         new.replace(final)
     elif new.is_dir():
-        serving_signatures.put_version(new, final.parent)
+        saved_models.put_version(new, final.parent)
     else:
         replace_file(final, new.read_bytes())
 
@@ -183,9 +181,8 @@ def _by_estimator(
 def _source(
     experiment: Experiment, data: input_fns.Data, estimator: tf.estimator.Estimator, checkpoint: str, scratch: Path
 ) -> Source:
-    plain = estimator.export_saved_model(
-        str(scratch / "plain"), serving_signatures.plain_input_receiver, checkpoint_path=checkpoint
-    )
+    receiver = functools.partial(serving_signatures.plain_input_receiver, experiment.image_shape)
+    plain = estimator.export_saved_model(str(scratch / "plain"), receiver, checkpoint_path=checkpoint)
     # The first batch of a run of this seed: so many training images, chosen at random.
     count = min(CALIBRATION_IMAGES, experiment.train_examples)
     shuffled = input_fns.train_input_fn(data.train, count, experiment.seed, stops=[1], input=experiment.input)
@@ -207,13 +204,13 @@ def _version_folder(source: Source, model_dir: Path) -> str:
     """Returns the model folder of a checkpoint: those of training where it is the last or the best one."""
     step = _step(source.checkpoint)
     if step == source.experiment.total_steps:
-        return exporters.FINAL
-    return exporters.BEST if step in checkpoints.steps(model_dir / checkpoints.KEPT) else f"step-{step}"
+        return saved_models.FINAL
+    return saved_models.BEST if step in checkpoints.steps(model_dir / checkpoints.KEPT) else f"step-{step}"
 
 
 def _told(name: str, error: Exception, model_dir: Path, data: input_fns.Data) -> RunError:
     """Returns the error of a format as one line; raises it again where it is a fault of the program."""
-    told: Any = error if isinstance(error, RunError) else errors.in_one_line(error, model_dir, data)
+    told: Any = error if isinstance(error, RunError) else errors.translated(error, model_dir / FILE_NAME, data)
     if told is None:
         raise error
     return told

@@ -1,5 +1,6 @@
 """The formats in which a trained network leaves: how each is written. How each is run stands in runtimes.py."""
 
+import functools
 import json
 import logging
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 import numpy as np
 import tensorflow as tf
 
+from estimator_mnist.architectures import create_network
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.export import runtimes
-from estimator_mnist.layers import network as networks
 from estimator_mnist.layers.batch_norm import EPSILON, BatchNorm
 from estimator_mnist.layers.layers import Activation, Conv2D, Dense, Dropout, Flatten, Layer, Pad2D, Pool2D, scaled_tanh
 from estimator_mnist.model import serving_signatures
@@ -41,10 +42,10 @@ class Format(NamedTuple):
 def saved_model(source: Source, path: Path) -> None:
     """Writes a version of a SavedModel with all its signatures and warm-up requests; `path` must be a new folder."""
     warmup = path.with_name(serving_signatures.WARMUP)
-    serving_signatures.write_warmup(warmup, source.experiment.model)
+    serving_signatures.write_warmup(warmup, source.experiment.model, source.experiment.image_shape)
     made = source.estimator.export_saved_model(
         str(path.with_name("versions")),
-        serving_signatures.input_receiver,
+        functools.partial(serving_signatures.input_receiver, source.experiment.image_shape),
         assets_extra={serving_signatures.WARMUP: str(warmup)},
         checkpoint_path=source.checkpoint,
     )
@@ -81,7 +82,7 @@ def onnx(source: Source, path: Path) -> None:
         raise RunError(f"--formats onnx: needs tf2onnx, and that Python 3.10 or 3.11 ({error})") from error
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     signature = tf.saved_model.load(str(source.plain)).signatures["predict"]
-    image = tf.TensorSpec([None, *networks.IMAGE_SHAPE], tf.float32, name=serving_signatures.IMAGE)
+    image = tf.TensorSpec([None, *source.experiment.image_shape], tf.float32, name=serving_signatures.IMAGE)
     with terminal.silent():
         model, _ = convert.from_function(
             tf.function(lambda image: signature(image=image)), input_signature=[image], opset=ONNX_OPSET
@@ -92,7 +93,7 @@ def onnx(source: Source, path: Path) -> None:
 def keras(source: Source, path: Path) -> None:
     """Writes a .keras file of Keras's own layers, images to logits; by Keras 3 itself, in its environment."""
     layers, weights = path.with_name("layers.json"), path.with_name("weights.npz")
-    network, reader = networks.create(source.experiment), tf.compat.v1.train.NewCheckpointReader(source.checkpoint)
+    network, reader = create_network(source.experiment), tf.compat.v1.train.NewCheckpointReader(source.checkpoint)
     layers.write_text(json.dumps([part for layer in network.layers for part in _keras_layers(layer)]))
     np.savez(weights, **{name: reader.get_tensor(name) for name in network.weight_shapes()})
     runtimes.in_keras_3("write", layers, weights, path)

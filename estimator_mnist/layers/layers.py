@@ -16,8 +16,8 @@ Parts = List[tf.Tensor]  # of an array, side by side along its last axis; mostly
 Activation = Optional[Callable[[tf.Tensor], tf.Tensor]]
 
 
-class Noise(NamedTuple):
-    """The noise of a layer for the steps of a block; see `Dropout.noise`."""
+class DropoutMasks(NamedTuple):
+    """The masks of a dropout layer for the steps of a block; see `Dropout.masks`."""
 
     bits: tf.Tensor
     of_step: Callable[[tf.Tensor], tf.Tensor]
@@ -52,13 +52,13 @@ class Layer:
     def output_shape(self, shape: Shape) -> Shape:
         return shape
 
-    def __call__(self, x: Parts, weights: Dict[str, Parts], noise: Optional[tf.Tensor]) -> Parts:
+    def __call__(self, x: Parts, weights: Dict[str, Parts], mask: Optional[tf.Tensor]) -> Parts:
         """Computes the layer on a batch.
 
         Args:
             x: float32 [batch, *shape], in parts.
             weights: The values of `weights(shape)`, each in its parts.
-            noise: What a Dropout multiplies with in training; None elsewhere.
+            mask: What a Dropout multiplies with in training; None elsewhere.
         """
         (whole,) = x
         return [self.compute(whole, {name: value for name, (value,) in weights.items()})]
@@ -99,7 +99,7 @@ class Dense(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return (self.units,)
 
-    def __call__(self, x, weights, noise):
+    def __call__(self, x, weights, mask):
         kernels, biases = weights["kernel"], weights["bias"]
         if self.input_parts > 1:
             products = [tf.matmul(part, kernel) for part, kernel in zip(x, kernels)]
@@ -186,8 +186,8 @@ class Dropout(Layer):
 
     rate: float
 
-    def noise(self, shape: Shape, seed: int, first_step: tf.Tensor, steps: tf.Tensor, batch_size: int) -> Noise:
-        """Returns the random bits of successive steps, a function of (seed, step) alone, and what makes noise of them.
+    def masks(self, shape: Shape, seed: int, first_step: tf.Tensor, steps: tf.Tensor, batch_size: int) -> DropoutMasks:
+        """Returns the random bits of successive steps, a function of (seed, step) alone, and what makes masks of them.
 
         Args:
             shape: Of the layer's input, without the batch.
@@ -220,12 +220,12 @@ class Dropout(Layer):
             kept = tf.reshape(bits[:units], [batch_size, *shape]) >= tf.constant(threshold, tf.uint16)
             return tf.cast(kept, tf.float32) * (2**16 / (2**16 - threshold))
 
-        return Noise(tf.reshape(tf.bitcast(words, tf.uint16), [steps, counts * 8]), of_step)
+        return DropoutMasks(tf.reshape(tf.bitcast(words, tf.uint16), [steps, counts * 8]), of_step)
 
-    def __call__(self, x, weights, noise):
-        if noise is None:
+    def __call__(self, x, weights, mask):
+        if mask is None:
             return x
-        return [part * noise_part for part, noise_part in zip(x, tf.split(noise, len(x), axis=-1))]
+        return [part * mask_part for part, mask_part in zip(x, tf.split(mask, len(x), axis=-1))]
 
 
 def _glorot(fan_in: int, fan_out: int) -> float:

@@ -1,27 +1,24 @@
-"""Optimizers and learning-rate schedules, as functions of the step: only what a step needs is computed in it.
+"""Optimizers, as functions of the step: a step computes only what it needs.
 
-The updates are TensorFlow's own fused kernels, those behind `tf.keras.optimizers`. They are called directly because
-both optimizer classes of TensorFlow keep state (their iteration, powers of beta) beside the global step, and cost more
-than the step of a small network when it runs inside a `tf.while_loop`.
+The updates are TensorFlow's own fused kernels, those behind `tf.keras.optimizers`. They are called directly: both
+optimizer classes of TensorFlow keep state (their iteration, powers of beta) beside the global step, and cost more than
+the step of a small network when they run inside a `tf.while_loop`.
 """
 
-import math
-from typing import Callable, List, Sequence
+from typing import List, Optional, Sequence
 
 import tensorflow as tf
 
+from estimator_mnist.architectures.architecture import StepSizes
 from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.layers.network import Network
 from estimator_mnist.layers.variables import Parameter, create
+from estimator_mnist.model.schedules import learning_rate
 
 # Kingma and Ba, "Adam" (arXiv 1412.6980), algorithm 1; epsilon as in Keras.
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-7
 MOMENTUM = 0.9
-# LeCun et al. 1998, section III.B: mu of equation 21, and how many examples its second derivatives are estimated on.
-MU, CURVATURE_EXAMPLES = 0.02, 500
-# The rate of each pass as a share of the first: 0.0005 twice, 0.0002 three times, 0.0001 three times, 0.00005 four
-# times, and 0.00001 after that.
-PAPER_SHARES = (1.0,) * 2 + (0.4,) * 3 + (0.2,) * 3 + (0.1,) * 4 + (0.02,)
-WARM_UP = 0.2  # share of the run in which one_cycle's rate rises
+SLOTS = {"adam": ("m", "v"), "momentum": ("momentum",)}  # variables beside each weight, by optimizer
 
 
 def step_scalars(experiment: Experiment, steps: tf.Tensor) -> tf.Tensor:
@@ -31,70 +28,52 @@ def step_scalars(experiment: Experiment, steps: tf.Tensor) -> tf.Tensor:
         experiment: Its optimizer and schedule.
         steps: int64 [n], each counted from 0.
     """
-    # In float64, and rounded at the end: the last bit of a float32 may hang on how many steps are computed at a time.
+    # Computed in float64 and rounded once: the last bit of a float32 may depend on how many steps are computed at a
+    # time.
     count = tf.cast(steps + 1, tf.float64)
     powers = [tf.pow(tf.constant(beta, tf.float64), count) for beta in (BETA1, BETA2)]
     return tf.cast(tf.stack([learning_rate(experiment, steps), *powers], axis=1), tf.float32)
 
 
-def learning_rate(experiment: Experiment, steps: tf.Tensor) -> tf.Tensor:
-    """Returns the rate of each step (int64 [n], counted from 0), float64 [n]."""
-    peak, total = tf.constant(experiment.learning_rate, tf.float64), experiment.total_steps
-    done = tf.cast(steps, tf.float64) / total
-    if experiment.learning_rate_schedule == "constant":
-        return tf.fill(tf.shape(steps), peak)
-    if experiment.learning_rate_schedule == "paper":
-        passes = tf.minimum(steps // experiment.steps_per_epoch, len(PAPER_SHARES) - 1)
-        return peak * tf.gather(tf.constant(PAPER_SHARES, tf.float64), passes)
-    if experiment.learning_rate_schedule == "cosine":  # arXiv 1608.03983, without restarts
-        return peak * 0.5 * (1.0 + tf.cos(math.pi * done))
-    # one_cycle: up in a line, then to zero in a line; half a step late, so that no step has a rate of zero
-    middle = done + 0.5 / total
-    return peak * tf.minimum(middle / WARM_UP, (1.0 - middle) / (1.0 - WARM_UP))
-
-
 class Optimizer:
-    """Applies gradients to variables. Its slots are made with it, outside any loop.
+    """Applies gradients to the trained parameters of a network. Its slots are made with it, outside any loop."""
 
-    "lecun" is the stochastic diagonal Levenberg-Marquardt method of LeCun et al. 1998, appendix C: the step of a weight
-    is rate / (MU + second derivative), which `begin` estimates before each pass. Its rate is that of one example, as in
-    the paper: its gradients are sums over a batch, those of the others means.
-    """
-
-    def __init__(self, experiment: Experiment, parameters: Sequence[Parameter]):
-        self.kind = experiment.optimizer
-        names = {"adam": ("m", "v"), "momentum": ("momentum",), "sgd": (), "lecun": ("curvature",)}[self.kind]
+    def __init__(self, experiment: Experiment, network: Network):
+        """
+        Args:
+            experiment: Names the optimizer.
+            network: With its variables made.
+        """
+        self._kind = experiment.optimizer
+        self._step_sizes: Optional[StepSizes] = None
+        if self._kind == "lecun":
+            assert experiment.architecture.step_sizes  # Experiment has checked it
+            self._step_sizes = experiment.architecture.step_sizes(experiment, network)
         self.variables: List[tf.Variable] = []  # all parts of all parameters
         self.slots: List[List[tf.Variable]] = []  # of each of those
-        self._gains: List[tf.Tensor] = []  # of "lecun": 1 / (MU + second derivative), for each of those
-        for parameter in parameters:
-            slots = [self._slot(parameter, name) for name in names]
+        for parameter in (network.variables[key] for key in network.trained()):
+            slots = [self._create_slot(parameter, name) for name in SLOTS.get(self._kind, ())]
             for part, variable in enumerate(parameter.parts):
                 self.variables.append(variable)
                 self.slots.append([slot.parts[part] for slot in slots])
 
-    def _slot(self, of: Parameter, name: str) -> Parameter:
+    def _create_slot(self, of: Parameter, name: str) -> Parameter:
         def zeros() -> tf.Tensor:
             return tf.zeros(of.shape)
 
-        return create(f"{of.name}/{self.kind}/{name}", of.shape, zeros, len(of.parts), of.axis, trainable=False)
+        return create(f"{of.name}/{self._kind}/{name}", of.shape, zeros, len(of.parts), of.axis, trainable=False)
 
-    def begin(self, new_pass: tf.Tensor, estimate: Callable[[], List[tf.Tensor]]) -> None:
-        """Sets the step sizes of "lecun" for the updates that follow; to be called once, before `apply`.
-
-        A second derivative counts as the largest that was estimated so far. One that has fallen has done so because
-        units saturate and examples are classified right; a step that grows for it overshoots at the first unit or
-        example of which that is not so, and more units saturate.
+    def begin(self, network: Network, curvature_images: Optional[tf.Tensor], first_step: tf.Tensor) -> None:
+        """Prepares the updates of a session call that starts at a step (int64 scalar); called once, before `apply`.
 
         Args:
-            new_pass: bool scalar, whether they are to be estimated anew.
-            estimate: Returns the second derivative of the loss to each of `variables`.
+            network: Whose weights are trained.
+            curvature_images: Training images, for step sizes to be estimated on.
+            first_step: int64 scalar.
         """
-        slots = [slot for (slot,) in self.slots]
-        kept = [slot.read_value() for slot in slots]
-        curvatures = tf.cond(new_pass, lambda: list(map(tf.maximum, kept, estimate())), lambda: kept)
-        with tf.control_dependencies([slot.assign(value) for slot, value in zip(slots, curvatures)]):
-            self._gains = [1.0 / (MU + value) for value in curvatures]
+        if self._step_sizes:
+            assert curvature_images is not None
+            self._step_sizes.begin(network, curvature_images, first_step)
 
     def apply(self, gradients: Sequence[tf.Tensor], scalars: Sequence[tf.Tensor]) -> tf.Operation:
         """Updates every variable.
@@ -103,30 +82,31 @@ class Optimizer:
             gradients: One for each of `variables`, float32, of its shape.
             scalars: The row of `step_scalars` for the step: three float32 scalars.
         """
+        if self._step_sizes:
+            gradients = self._step_sizes.scale(gradients)
+        zipped = zip(self.variables, self.slots, gradients)
+        return tf.group(*(self._update(variable, slots, gradient, scalars) for variable, slots, gradient in zipped))
+
+    def _update(
+        self, variable: tf.Variable, slots: List[tf.Variable], gradient: tf.Tensor, scalars: Sequence[tf.Tensor]
+    ) -> tf.Operation:
         rate, beta1_power, beta2_power = scalars
-        updates = []
-        if self.kind == "lecun":
-            gradients = [gradient * gain for gradient, gain in zip(gradients, self._gains)]
-        for variable, slots, gradient in zip(self.variables, self.slots, gradients):
-            handle, slot_handles = variable.handle, [slot.handle for slot in slots]
-            if self.kind == "adam":
-                update = tf.raw_ops.ResourceApplyAdam(
-                    var=handle,
-                    m=slot_handles[0],
-                    v=slot_handles[1],
-                    beta1_power=beta1_power,
-                    beta2_power=beta2_power,
-                    lr=rate,
-                    beta1=BETA1,
-                    beta2=BETA2,
-                    epsilon=EPSILON,
-                    grad=gradient,
-                )
-            elif self.kind == "momentum":
-                update = tf.raw_ops.ResourceApplyMomentum(
-                    var=handle, accum=slot_handles[0], lr=rate, grad=gradient, momentum=MOMENTUM
-                )
-            else:
-                update = tf.raw_ops.ResourceApplyGradientDescent(var=handle, alpha=rate, delta=gradient)
-            updates.append(update)
-        return tf.group(*updates)
+        if self._kind == "adam":
+            first_moment, second_moment = slots
+            return tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=first_moment.handle,
+                v=second_moment.handle,
+                beta1_power=beta1_power,
+                beta2_power=beta2_power,
+                lr=rate,
+                beta1=BETA1,
+                beta2=BETA2,
+                epsilon=EPSILON,
+                grad=gradient,
+            )
+        if self._kind == "momentum":
+            return tf.raw_ops.ResourceApplyMomentum(
+                var=variable.handle, accum=slots[0].handle, lr=rate, grad=gradient, momentum=MOMENTUM
+            )
+        return tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=rate, delta=gradient)

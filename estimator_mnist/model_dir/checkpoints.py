@@ -13,8 +13,8 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 import tensorflow as tf
 
+from estimator_mnist.architectures import create_network
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.layers import network
 from estimator_mnist.system.paths import is_remote, rmtree
 from input_fns import InputError
 from input_fns.errors import reason
@@ -108,7 +108,7 @@ def checked(experiment: Experiment, model_dir: Path, checkpoint: Optional[str]) 
 def _difference(experiment: Experiment, checkpoint: str) -> Optional[str]:
     """Returns in what a checkpoint's network differs from the experiment's, None if in nothing."""
     found = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
-    for name, shape in network.create(experiment).weight_shapes().items():
+    for name, shape in create_network(experiment).weight_shapes().items():
         if found.get(name) != list(shape):
             return f"its {name} has the shape {found.get(name)}, the experiment's {list(shape)}"
     return None

@@ -7,8 +7,8 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from estimator_mnist.config.experiment import replace_file
 from estimator_mnist.evaluation.metrics import Classified
+from estimator_mnist.system.paths import replace_file
 
 FILE_NAME = "predictions.npz"
 

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from estimator_mnist.config.experiment import Experiment, replace_file
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.system.paths import replace_file
 
 FILE_NAME = "results.json"
 

@@ -6,12 +6,12 @@ from typing import Tuple
 import numpy as np
 import tensorflow as tf
 
+from estimator_mnist.architectures import create_network
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.layers import network as networks
 from estimator_mnist.model import cpu_parallelism, serving_signatures
-from estimator_mnist.model_dir import checkpoints
+from estimator_mnist.model_dir import checkpoints, saved_models
 from estimator_mnist.predict.command import Classifier
-from estimator_mnist.training import exporters, run_config
+from estimator_mnist.training import run_config
 from input_fns import InputError
 from input_fns.errors import reason
 
@@ -26,8 +26,8 @@ def load(model_dir: Path, experiment: Experiment) -> Classifier:
     Raises:
         InputError: There is neither, or it is damaged.
     """
-    experiment = cpu_parallelism.within_ops(experiment)
-    versions = serving_signatures.versions(model_dir / exporters.FOLDER / exporters.FINAL)
+    experiment = cpu_parallelism.threads_within_ops(experiment)
+    versions = saved_models.versions(model_dir / saved_models.FOLDER / saved_models.FINAL)
     with tf.Graph().as_default():
         session = tf.compat.v1.Session(config=run_config.session_config(experiment))
         if versions:
@@ -56,8 +56,8 @@ def _saved_model(session: tf.compat.v1.Session, folder: Path) -> Tuple[tf.Tensor
 def _checkpoint(session: tf.compat.v1.Session, model_dir: Path, experiment: Experiment) -> Tuple[tf.Tensor, tf.Tensor]:
     """Builds the network into the session's graph, with a checkpoint's weights; returns as `_saved_model`."""
     checkpoint = checkpoints.checked(experiment, model_dir, None)
-    network = networks.create(experiment)
+    network = create_network(experiment)
     network.build(experiment.seed)
     network.restore(session, checkpoint)
-    images = tf.compat.v1.placeholder(tf.float32, [None, *networks.IMAGE_SHAPE[:2]])
+    images = tf.compat.v1.placeholder(tf.float32, [None, *experiment.image_shape[:2]])
     return images, tf.nn.softmax(network(images))

@@ -56,7 +56,7 @@ def make(
     calibration = statistics.calibration(classified.probabilities, classified.labels)
 
     with plots.style():
-        epoch, split, unit = experiment.steps_per_epoch, experiment.evaluated_split, losses.UNITS[experiment.loss]
+        epoch, split, unit = experiment.steps_per_epoch, experiment.evaluated_split, losses.create(experiment).unit
         loss = plots.training_curves("loss", train_loss, training, tests, epoch, unit, split)
         accuracy = plots.training_curves("accuracy", [], training, tests, epoch, split=split)
         reliability = plots.reliability(calibration)

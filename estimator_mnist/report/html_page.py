@@ -12,13 +12,13 @@ from markupsafe import Markup
 from PIL import Image
 
 import input_fns
-from estimator_mnist.config.experiment import DATA, Experiment, replace_file
-from estimator_mnist.config.recipes import settings
+from estimator_mnist.architectures import create_network
+from estimator_mnist.config.experiment import DATA, Experiment
 from estimator_mnist.evaluation import metrics, statistics
-from estimator_mnist.layers import network
 from estimator_mnist.model_dir import checkpoints, event_files
 from estimator_mnist.report import artifacts, plots
 from estimator_mnist.report.artifacts import Ending
+from estimator_mnist.system.paths import replace_file
 from estimator_mnist.system.terminal import percent
 from input_fns import InputError
 
@@ -67,7 +67,7 @@ def write(experiment: Experiment, results: Dict[str, Any], ended: Ending, model_
         ],
         filters=ended.filters,
         filter_shape=ended.classified.filters.shape,
-        network=network.create(experiment).table(),
+        network=create_network(experiment).table(),
         settings=_settings(experiment),
         command=command(experiment),
     )
@@ -97,7 +97,7 @@ def command(experiment: Experiment) -> str:
     usual = {"dataset": "mnist", "source": "tfds", "recipe": "default", "input": "indexed"}
     words += [f"--{name}={getattr(experiment, name)}" for name in usual if getattr(experiment, name) != usual[name]]
     defaults = {field.name: field.default for field in dataclasses.fields(Experiment)}
-    defaults.update(settings(experiment.recipe, experiment.model, experiment.dataset))
+    defaults.update(experiment.architecture.recipe(experiment.recipe, experiment.dataset))
     for name, value in dataclasses.asdict(experiment).items():
         if name not in NOT_SET_BY_NAME and value != defaults[name]:
             words.append(f"--{name}={_text(value)}")

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
-from estimator_mnist.config.experiment import replace_file
 from estimator_mnist.evaluation import metrics
 from estimator_mnist.evaluation.metrics import Classified, Mistake
 from estimator_mnist.evaluation.statistics import Calibration
+from estimator_mnist.system.paths import replace_file
 
 if TYPE_CHECKING:
     from estimator_mnist.model_dir.event_files import (

@@ -9,10 +9,9 @@ from google.protobuf import text_format
 from PIL import Image
 from tensorboard.plugins.projector import projector_config_pb2
 
-from estimator_mnist.config.experiment import replace_file
 from estimator_mnist.evaluation.metrics import Classified, montage
 from estimator_mnist.model_dir.event_files import folder_of
-from estimator_mnist.system.paths import is_remote, rmtree
+from estimator_mnist.system.paths import is_remote, replace_file, rmtree
 
 CONFIG = "projector_config.pbtxt"  # where the projector looks for it, in the folder of a run
 FOLDER = "projector"

@@ -4,21 +4,22 @@ Both tell by the step that a version holds whether it has been made, so that the
 """
 
 import contextlib
+import functools
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Union
 
 import tensorflow as tf
 
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.model import serving_signatures
-from estimator_mnist.model_dir import checkpoints, event_files, results
+from estimator_mnist.model_dir import checkpoints, event_files, results, saved_models
+from estimator_mnist.model_dir.saved_models import BEST, FINAL, FOLDER
 from estimator_mnist.system import terminal
 from estimator_mnist.system.paths import path_of, rmtree
 
-FOLDER = "export"  # in the model_dir
-FINAL, BEST = "final", "best"
+Receiver = Callable[[], tf.estimator.export.ServingInputReceiver]
 Exporters = List[Union["FinalExporter", "BestExporter"]]
 
 
@@ -41,8 +42,9 @@ def of_run(
     known = {step: dict(result) for step, result in evaluations.items() if step <= start}
     with tempfile.TemporaryDirectory() as scratch:
         warmup = Path(scratch, serving_signatures.WARMUP)
-        serving_signatures.write_warmup(warmup, experiment.model)
-        yield [FinalExporter(warmup), BestExporter(warmup, known)]
+        serving_signatures.write_warmup(warmup, experiment.model, experiment.image_shape)
+        receiver = functools.partial(serving_signatures.input_receiver, experiment.image_shape)
+        yield [FinalExporter(receiver, warmup), BestExporter(receiver, warmup, known)]
 
 
 def finish(
@@ -70,10 +72,8 @@ def finish(
 class FinalExporter(tf.estimator.FinalExporter):
     """Exports the last checkpoint, unless that has been done."""
 
-    def __init__(self, warmup: Path):
-        super().__init__(
-            FINAL, serving_signatures.input_receiver, assets_extra={serving_signatures.WARMUP: str(warmup)}
-        )
+    def __init__(self, receiver: Receiver, warmup: Path):
+        super().__init__(FINAL, receiver, assets_extra={serving_signatures.WARMUP: str(warmup)})
         self.seconds = 0.0
 
     def know(self, evaluations: Mapping[int, Mapping[str, float]]) -> None:
@@ -81,10 +81,10 @@ class FinalExporter(tf.estimator.FinalExporter):
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         folder, export = path_of(export_path), super().export
-        if not is_the_final_export or serving_signatures.version_of(folder, int(eval_result["global_step"])):
+        if not is_the_final_export or saved_models.version_of(folder, int(eval_result["global_step"])):
             return None
         began = time.perf_counter()
-        made = serving_signatures.export_to(
+        made = saved_models.export_to(
             folder, lambda place: export(estimator, place, checkpoint_path, eval_result, True)
         )
         self.seconds += time.perf_counter() - began
@@ -99,15 +99,16 @@ class BestExporter(tf.estimator.BestExporter):
     restart is known from the evaluations.
     """
 
-    def __init__(self, warmup: Path, evaluations: Dict[int, Dict[str, Any]]):
+    def __init__(self, receiver: Receiver, warmup: Path, evaluations: Dict[int, Dict[str, Any]]):
         """
         Args:
+            receiver: Makes the inputs of the SavedModel.
             warmup: The file with the warm-up requests.
             evaluations: {step: {"loss", "accuracy", "global_step"}} before this process trains.
         """
         super().__init__(
             BEST,
-            serving_signatures.input_receiver,
+            receiver,
             event_file_pattern=None,
             compare_fn=is_better,
             assets_extra={serving_signatures.WARMUP: str(warmup)},
@@ -136,14 +137,12 @@ class BestExporter(tf.estimator.BestExporter):
             left = results.best_step(found)
             terminal.say(f"The checkpoint of the best evaluation, step {best:,}, is gone: taking that of step {left:,}")
             best = left
-        if serving_signatures.version_of(folder, best):
+        if saved_models.version_of(folder, best):
             return None
-        final = serving_signatures.version_of(folder.parent / FINAL, best)
+        final = saved_models.version_of(folder.parent / FINAL, best)
         if final:
-            return str(serving_signatures.put_version(final, folder))
-        return serving_signatures.export_to(
-            folder, lambda place: export(estimator, place, checkpoint, found[best], True)
-        )
+            return str(saved_models.put_version(final, folder))
+        return saved_models.export_to(folder, lambda place: export(estimator, place, checkpoint, found[best], True))
 
 
 class BestKeeper(tf.estimator.Exporter):

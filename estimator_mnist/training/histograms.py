@@ -12,8 +12,9 @@ import tensorflow as tf
 from tensorboard.plugins.histogram import summary as histogram
 
 import input_fns
+from estimator_mnist.architectures import create_network
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.layers import network as networks
+from estimator_mnist.layers.network import scaled
 from estimator_mnist.model import losses
 from estimator_mnist.model_dir import checkpoints
 from estimator_mnist.training import run_config
@@ -58,7 +59,7 @@ class _Gradients:
 
     def __init__(self, experiment: Experiment, train: input_fns.Split):
         with tf.Graph().as_default() as graph:
-            network = networks.create(experiment)
+            network = create_network(experiment)
             self.weights = {
                 name: tf.compat.v1.placeholder(tf.float32, shape) for name, shape in network.weight_shapes().items()
             }
@@ -68,10 +69,10 @@ class _Gradients:
                 values[layer, kind] = [weight]
             batches = input_fns.predict_input_fn(train, EXAMPLES, EXAMPLES)
             self._next = tf.compat.v1.data.make_one_shot_iterator(batches).get_next()
-            self._images = tf.compat.v1.placeholder(tf.uint8, [None, *networks.IMAGE_SHAPE])
+            self._images = tf.compat.v1.placeholder(tf.uint8, [None, *experiment.image_shape])
             self._labels = tf.compat.v1.placeholder(tf.int32, [None])
-            logits = network(networks.scaled(self._images), values=values)
-            loss = tf.reduce_mean(losses.of_examples(experiment, self._labels, logits))
+            logits = network(scaled(self._images), values=values)
+            loss = tf.reduce_mean(losses.create(experiment).per_example(self._labels, logits))
             trained = ["/".join(key) for key in network.trained()]
             inputs = [self.weights[name] for name in trained]
             self._gradients = dict(zip(trained, tf.gradients(loss, inputs)))

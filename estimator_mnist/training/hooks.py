@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Optional, Sequence
 
 import tensorflow as tf
 
-from estimator_mnist.model import model_fn
+from estimator_mnist.model import training_progress
 from estimator_mnist.system.errors import RunError
 
 NOT_FINITE = (
@@ -52,12 +52,12 @@ class TrainingLog(tf.estimator.SessionRunHook):
         self._began = time.perf_counter()
         return tf.estimator.SessionRunArgs(
             {
-                "step": model_fn.TRAIN_STEP,
-                "last_good_step": model_fn.LAST_GOOD_STEP,
-                "images": model_fn.TRAIN_IMAGES,
-                "loss": model_fn.TRAIN_LOSS,
-                "accuracy": model_fn.TRAIN_ACCURACY,
-                "learning_rate": model_fn.LEARNING_RATE,
+                "step": training_progress.TRAIN_STEP,
+                "last_good_step": training_progress.LAST_GOOD_STEP,
+                "images": training_progress.TRAIN_IMAGES,
+                "loss": training_progress.TRAIN_LOSS,
+                "accuracy": training_progress.TRAIN_ACCURACY,
+                "learning_rate": training_progress.LEARNING_RATE,
             }
         )
 
@@ -151,7 +151,7 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
         self._timer.update_last_triggered_step(step)
 
     def before_run(self, run_context):
-        return tf.estimator.SessionRunArgs(model_fn.TRAIN_STEP)
+        return tf.estimator.SessionRunArgs(training_progress.TRAIN_STEP)
 
     def after_run(self, run_context, run_values):
         step = int(run_values.results)

@@ -8,12 +8,11 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import tensorflow as tf
 
 import input_fns
+from estimator_mnist.architectures import create_network
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.distribute import strategies
 from estimator_mnist.distribute.tf_config import Task
-from estimator_mnist.layers import network as networks
-from estimator_mnist.model.model_fn import EPOCH_LOSS
-from estimator_mnist.model.optimizers import CURVATURE_EXAMPLES
+from estimator_mnist.model.training_progress import EPOCH_LOSS
 from estimator_mnist.model_dir import checkpoints, event_files, results
 from estimator_mnist.report import artifacts
 from estimator_mnist.report import html_page as report
@@ -59,7 +58,7 @@ def run(
         Stopped: A signal ended the run.
         tf.errors.OpError, OSError: Something could not be read or written.
     """
-    network = networks.create(experiment)
+    network = create_network(experiment)
     terminal.show_network(network.table())
     estimator = estimators.create(experiment, model_dir, cluster.task if cluster else None)
 
@@ -190,7 +189,7 @@ def training_spec(
             input=experiment.input,
             augment=experiment.augment,
             augment_strength=experiment.augment_strength,
-            first_examples=CURVATURE_EXAMPLES if experiment.optimizer == "lecun" else 0,
+            first_examples=experiment.curvature_examples,
             share=strategies.share(experiment, task),
         ),
         max_steps=experiment.total_steps,

@@ -11,24 +11,22 @@ from typing import Dict, List, Tuple
 import numpy as np
 import tensorflow as tf
 
-from estimator_mnist.architectures.lenet5_1998 import network as lenet5_1998
-from estimator_mnist.architectures.lenet5_1998.network import Rbf
-from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.architectures.lenet5_1998 import paper_layers, penalties
+from estimator_mnist.architectures.lenet5_1998.paper_layers import Rbf
 from estimator_mnist.layers.network import Network, scaled
-from estimator_mnist.model import losses
 
 Key = Tuple[str, str]  # layer and weight
-GROWN = 1.5  # see `grown`
+GROWN = 1.5  # see `as_if_drawn_wider`
 Values = Dict[Key, List[tf.Tensor]]  # of the network's parameters, each in its parts
 
 
-def diagonal(experiment: Experiment, network: Network, values: Values, images: tf.Tensor) -> Dict[Key, tf.Tensor]:
+def diagonal(loss: str, network: Network, values: Values, images: tf.Tensor) -> Dict[Key, tf.Tensor]:
     """Returns the mean over some examples of the second derivative of the loss to each weight, never negative.
 
     It needs no labels: the term of the right class bends the same for every class.
 
     Args:
-        experiment: Its loss.
+        loss: Its name.
         network: Ends with Rbf; its other layers say their weighted sums.
         values: The network's parameters, each in one part.
         images: uint8 of 0 to 255 or float32 of 0 to 1, [n, 28, 28, 1].
@@ -36,7 +34,7 @@ def diagonal(experiment: Experiment, network: Network, values: Values, images: t
     *layers, last = network.layers
     assert isinstance(last, Rbf), last
     outputs = [output for (output,) in network.outputs(scaled(images), values=values)]
-    second = last.second_derivative(outputs[-2], losses.posterior(experiment, outputs[-1]))
+    second = last.second_derivative(outputs[-2], penalties.posterior(loss, outputs[-1]))
     found: Dict[Key, tf.Tensor] = {}
     for position in reversed(range(1, len(layers))):  # the first layer is the input
         layer, x = layers[position], outputs[position - 1]
@@ -53,7 +51,7 @@ def diagonal(experiment: Experiment, network: Network, values: Values, images: t
     return found
 
 
-def grown(network: Network, values: Values) -> Values:
+def as_if_drawn_wider(network: Network, values: Values) -> Values:
     """Returns initial weights as if they had been drawn within GROWN / sqrt(inputs) and not within 2.4 / inputs.
 
     From the initial weights the second derivatives of the first layers are about 1e-5, so that their step sizes would
@@ -64,5 +62,5 @@ def grown(network: Network, values: Values) -> Values:
     factors = {}
     for layer, name, weight in network.weights():
         limit = np.array(weight.limit, np.float32)
-        factors[layer.name, name] = GROWN / np.sqrt(lenet5_1998.LIMIT * limit)
+        factors[layer.name, name] = GROWN / np.sqrt(paper_layers.LIMIT * limit)
     return {key: [part * factors[key] for part in parts] for key, parts in values.items()}

@@ -7,13 +7,13 @@ from typing import Callable, List, NamedTuple, Sequence, Tuple
 import tensorflow as tf
 
 from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.distribute import stop_agreement
 from estimator_mnist.distribute.tf_config import Task
-from estimator_mnist.model import model_fn
-from estimator_mnist.model_dir import checkpoints
+from estimator_mnist.model import training_progress
+from estimator_mnist.model_dir import checkpoints, saved_models
 from estimator_mnist.system.errors import LOST, RunError
 from estimator_mnist.system.paths import path_of
 from estimator_mnist.system.signals import Stopper
-from estimator_mnist.training import exporters
 from estimator_mnist.training.cluster.peer_monitor import Watch
 from estimator_mnist.training.estimator import Estimator, InputFn
 
@@ -71,8 +71,8 @@ class StopTogether(tf.estimator.SessionRunHook):
         self.agreed = False
 
     def before_run(self, run_context):
-        asked = {model_fn.STOP_REQUESTED: float(self._stopper.is_requested())}
-        return tf.estimator.SessionRunArgs([model_fn.STOPS_REQUESTED, model_fn.SAME_STEP], feed_dict=asked)
+        asked = {stop_agreement.STOP_REQUESTED: float(self._stopper.is_requested())}
+        return tf.estimator.SessionRunArgs([stop_agreement.STOPS_REQUESTED, stop_agreement.SAME_STEP], feed_dict=asked)
 
     def after_run(self, run_context, run_values):
         requests, same_step = run_values.results
@@ -94,7 +94,7 @@ class StopAtEnd(tf.estimator.SessionRunHook):
         self._total_steps = total_steps
 
     def before_run(self, run_context):
-        return tf.estimator.SessionRunArgs(model_fn.TRAIN_STEP)
+        return tf.estimator.SessionRunArgs(training_progress.TRAIN_STEP)
 
     def after_run(self, run_context, run_values):
         if run_values.results >= self._total_steps:
@@ -144,5 +144,5 @@ class EvaluationListener(tf.estimator.CheckpointSaverListener):
         checkpoint = checkpoints.prefix(model_dir, int(global_step_value))
         result = self._estimator.evaluate(self._input_fn, name=self._name, checkpoint_path=checkpoint)
         for exporter in self._watching:
-            folder = str(model_dir / exporters.FOLDER / exporter.name)
+            folder = str(model_dir / saved_models.FOLDER / exporter.name)
             exporter.export(self._estimator, folder, checkpoint, result, is_the_final_export=False)
