@@ -1,1 +1,1 @@
-"""Many runs of the main command, as processes, and a table of what came out."""
+"""Many runs of the main command, as child processes, and a table of their results."""

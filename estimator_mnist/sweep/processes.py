@@ -1,199 +1,178 @@
-"""The runs of a sweep as processes, several at a time, each a normal run of the main command."""
+"""The runs of a sweep as child processes, several at a time, each a normal run of the main command."""
 
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Protocol
 
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.model_dir import results
-from estimator_mnist.sweep.search import FAILED, FINISHED, PRUNED, STOPPED, Listed, Optuna, Run
-from estimator_mnist.system import signals
+from estimator_mnist.sweep.search import FAILED, FINISHED, PRUNED, STOPPED, Run, Search
+from estimator_mnist.system.child_processes import ChildProcesses, Program, exit_reason
 from estimator_mnist.system.interpreter import module_command
 from estimator_mnist.system.signals import Stopper
 from input_fns import InputError
 
-LOGS = "logs"  # folder in the folder of the sweep: what each run printed
+LOGS = "logs"  # in the folder of the sweep: the folder of what each run printed
 POLL_SECONDS = 0.1
-Search = Union[Listed, Optuna]
 
 
 class Outcome(NamedTuple):
     """How a run ended."""
 
     state: str
-    reason: str  # why it FAILED, in one line
-    results: Optional[Dict[str, Any]]  # of results.json where it is FINISHED
+    reason: str = ""  # why it FAILED, in one line
+    results: Optional[Dict[str, Any]] = None  # the content of results.json if it is FINISHED
 
     @property
     def accuracy(self) -> float:
+        """Final accuracy on the evaluated split, 0 to 1; 0 if the run is not FINISHED."""
         return float(self.results["final"]["test_accuracy"]) if self.results else 0.0
 
 
-def cores() -> int:
-    """Returns the cores that this process may use.
+class Progress(Protocol):
+    """Shows the progress of a sweep."""
 
-    As many runs at a time give the most runs an hour: a run of two processes on two cores is slower, but not by half,
-    and the start and end of a run use one core only. See BUILD_NOTES.md for figures.
+    def run_ended(self, run: Run, outcome: Outcome, just_now: bool) -> None:
+        """Called for every run; `just_now` is false if an earlier call of the sweep finished it."""
+
+    def update(self, running: Iterable[Run]) -> None:
+        """Called at each poll with the running runs."""
+
+
+def available_cores() -> int:
+    """Returns the number of cores that this process may use, which is how many runs a sweep trains at a time.
+
+    As many runs as cores give the most runs an hour. With two processes on two cores each run is slower, but not by
+    half, and the start and the end of a run use one core only. See BUILD_NOTES.md for figures.
     """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def finished(run: Run) -> Optional[Outcome]:
-    """Returns the outcome of a run that is finished, None if there is something left to do."""
-    outcome = results.read(run.folder)
+def finished_outcome(run: Run) -> Optional[Outcome]:
+    """Returns the outcome of a finished run, None if the run has something left to do."""
+    run_results = results.read(run.folder)
     try:
-        stored = Experiment.read(run.folder) if outcome else None
-    except InputError:  # damaged: the run itself will say so
+        stored = Experiment.read(run.folder) if run_results else None
+    except InputError:  # corrupt: the run itself reports it
         return None
     same = stored is not None and not run.experiment.differences(stored)
-    return Outcome(FINISHED, "", outcome) if same else None
+    return Outcome(FINISHED, results=run_results) if same else None
 
 
-def run_all(
-    search: Search,
-    jobs: int,
-    folder: Path,
-    stopper: Stopper,
-    ended: Callable[[Run, Outcome, bool], None],
-    working: Callable[[Iterable[Run]], None],
-) -> Dict[Run, Outcome]:
-    """Runs what a search asks for, until it asks for nothing more or a signal comes.
+def run_all(search: Search, jobs: int, folder: Path, stopper: Stopper, progress: Progress) -> Dict[Run, Outcome]:
+    """Runs what a search asks for, until it asks for nothing more or a signal arrives.
 
     Args:
-        search: Says what to run.
-        jobs: Runs at a time.
-        folder: Of the sweep.
-        stopper: Is deferring; a signal in it ends all runs, which save their step.
-        ended: Called for every run with how it ended and whether it ran just now, and not in an earlier call.
-        working: Called now and then with the runs at work.
+        search: Decides what to run and what to prune.
+        jobs: Number of runs at a time.
+        folder: The folder of the sweep.
+        stopper: Is deferring. A signal that it records stops all runs, which save their step.
+        progress: Shows the runs as they end.
 
     Raises:
-        OSError: A log or process cannot be made.
+        OSError: A log cannot be written, or a process cannot be started.
     """
-    outcomes: Dict[Run, Outcome] = {}
-    processes = _Processes(folder)
-    try:
-        while True:
-            while len(processes.running) < jobs and not stopper.requested:
-                run = search.next()
-                if run is None:
-                    break
-                before = finished(run)
-                if before is None:
-                    processes.start(run)
-                    continue
-                _tell(search, run, before)
-                outcomes[run] = before
-                ended(run, before, False)
-            if not processes.running:
-                return outcomes
-            time.sleep(POLL_SECONDS)
-            working(processes.running)
-            if stopper.requested:
-                processes.stop_all()
-            for run in list(processes.running):
-                outcome = processes.outcome(run)
-                if outcome is not None:
-                    _tell(search, run, outcome)
-                    outcomes[run] = outcome
-                    ended(run, outcome, True)
-                elif search.watches and processes.has_evaluated(run) and search.evaluated(run, _accuracies(run)):
-                    processes.prune(run)
-    finally:
-        processes.stop_all()
-        processes.close()
+    return _Sweep(search, folder, stopper, progress).run(jobs)
 
 
-def _tell(search: Search, run: Run, outcome: Outcome) -> None:
-    if search.watches and outcome.state == FINISHED:
-        search.evaluated(run, _accuracies(run))
-    search.ended(run, outcome.state, outcome.accuracy)
+class _Sweep:
+    """The running child processes of a sweep, and the outcomes of those that have ended."""
 
-
-def _accuracies(run: Run) -> Dict[int, float]:
-    """Returns {step: accuracy} of the evaluations of a run so far, from its event files."""
-    import tensorflow as tf
-
-    from estimator_mnist.model_dir import event_files
-
-    tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.FATAL)  # reading events is deprecated, each time anew
-    return {step: float(result["accuracy"]) for step, result in event_files.evaluations(run.folder).items()}
-
-
-class _Processes:
-    """The processes at work. They end with this one, in whatever way it ends: see stopping.PARENT_PIPE."""
-
-    def __init__(self, folder: Path):
-        self.running: Dict[Run, subprocess.Popen[bytes]] = {}
+    def __init__(self, search: Search, folder: Path, stopper: Stopper, progress: Progress):
+        self._search, self._stopper, self._progress = search, stopper, progress
         self._logs = folder / LOGS
-        self._asked: Dict[Run, str] = {}  # those that were asked to end, and why
-        self._sizes: Dict[Run, int] = {}  # of the event files of their evaluations
-        self._reader, self._writer = os.pipe()
+        self._outcomes: Dict[Run, Outcome] = {}
+        self._requested_states: Dict[Run, str] = {}  # PRUNED or STOPPED, of the runs that were asked to end
+        self._event_file_bytes: Dict[Run, int] = {}  # of their evaluations
+        self._children: ChildProcesses[Run] = ChildProcesses()
 
-    def start(self, run: Run) -> None:
+    def run(self, jobs: int) -> Dict[Run, Outcome]:
+        with self._children:
+            try:
+                while True:
+                    self._start_runs(jobs)
+                    if not self._children.running:
+                        return self._outcomes
+                    time.sleep(POLL_SECONDS)
+                    self._poll()
+            finally:
+                self._stop(self._children.running, STOPPED)
+                self._children.wait_all()  # they save first
+
+    def _start_runs(self, jobs: int) -> None:
+        while len(self._children.running) < jobs and not self._stopper.requested:
+            run = self._search.next_run()
+            if run is None:
+                return
+            outcome = finished_outcome(run)
+            if outcome is None:
+                self._start(run)
+            else:
+                self._record(run, outcome, just_now=False)
+
+    def _start(self, run: Run) -> None:
         self._logs.mkdir(exist_ok=True)
-        with open(self._log(run), "wb") as log:
-            self.running[run] = subprocess.Popen(
-                module_command("estimator_mnist", *run.words, "--model_dir", run.folder),
-                env={**os.environ, signals.PARENT_PIPE: str(self._reader)},
-                pass_fds=[self._reader],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # a Ctrl-C is for this process, which tells them once
-            )
+        command = module_command("estimator_mnist", *run.flags, "--model_dir", run.folder)
+        self._children.start(run, Program(command, stdout=self._log(run)))
 
-    def outcome(self, run: Run) -> Optional[Outcome]:
-        """Returns how a run ended, None if it has not; it counts as running no more."""
-        code = self.running[run].poll()
-        if code is None:
-            return None
-        del self.running[run]
-        asked = self._asked.pop(run, None)
-        outcome = finished(run) if code == 0 else None
+    def _poll(self) -> None:
+        self._progress.update(self._children.running)
+        if self._stopper.requested:
+            self._stop(self._children.running, STOPPED)
+        for run, exit_code in self._children.ended():
+            self._record(run, self._outcome(run, exit_code), just_now=True)
+        if self._search.judges_evaluations:
+            for run in self._children.running:
+                if self._has_new_evaluation(run) and self._search.should_prune(run, _accuracies(run)):
+                    self._stop([run], PRUNED)
+
+    def _record(self, run: Run, outcome: Outcome, just_now: bool) -> None:
+        if self._search.judges_evaluations and outcome.state == FINISHED:
+            self._search.should_prune(run, _accuracies(run))
+        self._search.record_end(run, outcome.state, outcome.accuracy)
+        self._outcomes[run] = outcome
+        self._progress.run_ended(run, outcome, just_now)
+
+    def _stop(self, runs: Iterable[Run], state: str) -> None:
+        """Asks runs to save and end. The first reason counts, and nobody is asked twice."""
+        for run in runs:
+            self._requested_states.setdefault(run, state)
+        self._children.send_once(signal.SIGTERM, runs)
+
+    def _outcome(self, run: Run, exit_code: int) -> Outcome:
+        requested_state = self._requested_states.pop(run, None)
+        outcome = finished_outcome(run) if exit_code == 0 else None
         if outcome:
             return outcome
-        if asked:
-            return Outcome(asked, "", None)
-        return Outcome(FAILED, self._reason(run, code), None)
+        return Outcome(requested_state) if requested_state else Outcome(FAILED, self._failure(run, exit_code))
 
-    def has_evaluated(self, run: Run) -> bool:
-        """Tells whether there is an evaluation that was not there when it was last asked."""
+    def _has_new_evaluation(self, run: Run) -> bool:
+        """Returns whether the event files of the run's evaluations have grown since the last call."""
         size = sum(path.stat().st_size for path in run.folder.glob("eval_*/events.out.tfevents.*"))
-        changed = size != self._sizes.get(run)
-        self._sizes[run] = size
-        return changed
-
-    def prune(self, run: Run) -> None:
-        self._stop(run, PRUNED)
-
-    def stop_all(self) -> None:
-        for run in self.running:
-            self._stop(run, STOPPED)
-
-    def _stop(self, run: Run, why: str) -> None:
-        if run not in self._asked:
-            self._asked[run] = why
-            self.running[run].terminate()
-
-    def close(self) -> None:
-        """Waits for those that were asked to end; they save first."""
-        for process in self.running.values():
-            process.wait()
-        os.close(self._writer)
-        os.close(self._reader)
+        has_grown = size != self._event_file_bytes.get(run)
+        self._event_file_bytes[run] = size
+        return has_grown
 
     def _log(self, run: Run) -> Path:
         return self._logs / f"{run.name}.txt"
 
-    def _reason(self, run: Run, code: int) -> str:
-        """Returns the error line of a run that failed, or the last that it printed."""
-        if code < 0:
-            return f"ended by {signal.Signals(-code).name}"
-        lines: List[str] = self._log(run).read_text(errors="replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
-        errors = [line[len("error: ") :] for line in said if line.startswith("error: ")]
-        return (errors or said or [f"exit code {code}"])[-1]
+    def _failure(self, run: Run, exit_code: int) -> str:
+        """Returns the error line of a failed run, or else the last line that it printed."""
+        if exit_code < 0:
+            return f"ended by {exit_reason(exit_code)}"
+        lines: List[str] = [line.strip() for line in self._log(run).read_text(errors="replace").split("\n")]
+        printed = [line for line in lines if line]
+        errors = [line[len("error: ") :] for line in printed if line.startswith("error: ")]
+        return (errors or printed or [exit_reason(exit_code)])[-1]
+
+
+def _accuracies(run: Run) -> Dict[int, float]:
+    """Returns {step: accuracy} of the evaluations of a run so far, read from its event files."""
+    import tensorflow as tf
+
+    from estimator_mnist.model_dir import event_files
+
+    tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.FATAL)  # each reading of events warns of its deprecation
+    return {step: float(result["accuracy"]) for step, result in event_files.evaluations(run.folder).items()}
