@@ -4,7 +4,7 @@ import functools
 import json
 import logging
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -12,8 +12,9 @@ import tensorflow as tf
 from estimator_mnist.architectures import create_network
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.export import runtimes
-from estimator_mnist.layers.batch_norm import EPSILON, BatchNorm
-from estimator_mnist.layers.layers import Activation, Conv2D, Dense, Dropout, Flatten, Layer, Pad2D, Pool2D, scaled_tanh
+from estimator_mnist.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, Pad2D, Pool2D, scaled_tanh
+from estimator_mnist.layers.activations import ActivationFunction
+from estimator_mnist.layers.normalization import EPSILON
 from estimator_mnist.model import serving_signatures
 from estimator_mnist.system import terminal
 from estimator_mnist.system.errors import RunError
@@ -121,7 +122,7 @@ def _keras_layers(layer: Layer) -> List[Tuple[str, Dict[str, Any]]]:
     return [("Flatten", {"name": layer.name})]
 
 
-def _keras_activation(layer: Layer, activation: Activation) -> List[Tuple[str, Dict[str, Any]]]:
+def _keras_activation(layer: Layer, activation: Optional[ActivationFunction]) -> List[Tuple[str, Dict[str, Any]]]:
     if activation is None:
         return []
     if activation is tf.nn.relu:

@@ -1,13 +1,15 @@
 """What networks are made of: layers, their variables, and the network that composes them."""
 
-import tensorflow as tf
-
-from estimator_mnist.layers.batch_norm import BatchNorm
-from estimator_mnist.layers.layers import Conv2D, Dense, Dropout, Flatten, Layer, Pad2D, Pool2D, Weight, scaled_tanh
-
-relu = tf.nn.relu
+from estimator_mnist.layers.activations import Activation, gelu, relu, scaled_tanh, sigmoid, tanh
+from estimator_mnist.layers.base import Layer, Weight
+from estimator_mnist.layers.convolution import Conv2D, Pad2D
+from estimator_mnist.layers.dropout import Dropout
+from estimator_mnist.layers.fully_connected import Dense, Flatten
+from estimator_mnist.layers.normalization import BatchNorm
+from estimator_mnist.layers.pooling import Pool2D
 
 __all__ = [
+    "Activation",
     "BatchNorm",
     "Conv2D",
     "Dense",
@@ -17,6 +19,9 @@ __all__ = [
     "Pad2D",
     "Pool2D",
     "Weight",
+    "gelu",
     "relu",
     "scaled_tanh",
+    "sigmoid",
+    "tanh",
 ]

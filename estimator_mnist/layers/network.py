@@ -6,8 +6,9 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 import tensorflow as tf
 
 from estimator_mnist.layers import variables as parameters
-from estimator_mnist.layers.batch_norm import BatchNorm, Statistics
-from estimator_mnist.layers.layers import Dropout, DropoutMasks, Layer, Parts, Weight
+from estimator_mnist.layers.base import Layer, Parts, Weight
+from estimator_mnist.layers.dropout import Dropout, DropoutMasks
+from estimator_mnist.layers.normalization import BatchNorm, Statistics
 from estimator_mnist.layers.variables import Parameter, Shape
 
 

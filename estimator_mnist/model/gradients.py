@@ -5,7 +5,7 @@ from typing import Any, Dict, List, NamedTuple
 import tensorflow as tf
 
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.layers import batch_norm
+from estimator_mnist.layers import normalization
 from estimator_mnist.layers.network import Network, scaled
 from estimator_mnist.model import cpu_parallelism, losses
 from estimator_mnist.model.batches import Batches
@@ -19,7 +19,7 @@ class Gradients(NamedTuple):
     logits: tf.Tensor  # float32 [size, classes]
     losses: tf.Tensor  # float32 [size]
     of_weights: List[tf.Tensor]  # of the batch's loss, one for each part of each trained parameter
-    statistics: batch_norm.Statistics  # of the normalisations, for their moving averages
+    statistics: normalization.Statistics  # of the normalisations, for their moving averages
 
 
 def of_batch(
@@ -56,14 +56,14 @@ def of_batch(
         logits=tf.concat([part.logits for part in parts], 0),
         losses=tf.concat([part.losses for part in parts], 0),
         of_weights=[tf.add_n(list(gradients)) for gradients in zip(*(part.of_weights for part in parts))],
-        statistics=batch_norm.mean_of([part.statistics for part in parts]),
+        statistics=normalization.mean_of([part.statistics for part in parts]),
     )
 
 
 def _of_micro_batch(
     experiment: Experiment, network: Network, weights: Weights, micro_batch: Batches, masks: Dict[str, tf.Tensor]
 ) -> Gradients:
-    statistics: batch_norm.Statistics = {}
+    statistics: normalization.Statistics = {}
     logits = network(scaled(micro_batch.images), masks, weights, statistics)
     loss, gradient = losses.create(experiment).with_gradient(micro_batch.labels, logits)
     trained = [part for key in network.trained() for part in weights[key]]

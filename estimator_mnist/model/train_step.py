@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.distribute import strategies
-from estimator_mnist.layers import batch_norm
-from estimator_mnist.layers.layers import DropoutMasks
+from estimator_mnist.layers import normalization
+from estimator_mnist.layers.dropout import DropoutMasks
 from estimator_mnist.layers.network import Network
 from estimator_mnist.model import batches, gradients, weight_ema
 from estimator_mnist.model.batches import Batches, Block
@@ -83,7 +83,7 @@ def _step_inputs(experiment: Experiment, trainer: Trainer, block: Block, steps: 
     if trainer.average:
         shares["average"] = weight_ema.shares(experiment.average_decay, numbers)
     if experiment.batch_norm:
-        shares["statistics"] = weight_ema.shares(batch_norm.DECAY, numbers)
+        shares["statistics"] = weight_ema.shares(normalization.DECAY, numbers)
     return StepInputs(
         batches.split_into_batches(experiment, block),
         step_scalars(experiment, numbers),

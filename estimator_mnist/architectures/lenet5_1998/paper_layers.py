@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from estimator_mnist.architectures.lenet5_1998 import digit_codes
-from estimator_mnist.layers.layers import Conv2D, Dense, Flatten, Layer, Weight, scaled_tanh
+from estimator_mnist.layers import Conv2D, Dense, Flatten, Layer, Weight, scaled_tanh
 
 LIMIT = 2.4  # of the initial weights, times the inputs of a unit (appendix A)
 BACKGROUND, FOREGROUND = -0.1, 1.175  # what the input's 0 and 1 become: a mean of about 0 and a variance of about 1

@@ -1,18 +1,15 @@
-"""Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167), by the statistics of each shard of a batch on its own.
-
-Shards of 32 images normalise and regularise at least as well as whole batches ("ghost" batch normalisation, Hoffer et
-al., arXiv 1705.08741), and the cores need not wait for each other in the middle of a step.
-"""
+"""Normalisation layers. The names of their weights, and their epsilon, are those of Keras."""
 
 from dataclasses import dataclass
-from typing import Dict, Sequence, Tuple
+from typing import Dict, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
-from estimator_mnist.layers.layers import Activation, Layer, Weight
+from estimator_mnist.layers.activations import ActivationFunction
+from estimator_mnist.layers.base import Layer, Weight
 from estimator_mnist.layers.variables import Shape
 
-EPSILON = 1e-3  # added to the variance; as in Keras
+EPSILON = 1e-3  # added to the variance
 DECAY = 0.99  # of the moving statistics, a step
 MEAN, VARIANCE = "moving_mean", "moving_variance"
 Statistics = Dict[Tuple[str, str], tf.Tensor]  # by (layer, MEAN or VARIANCE)
@@ -20,10 +17,14 @@ Statistics = Dict[Tuple[str, str], tf.Tensor]  # by (layer, MEAN or VARIANCE)
 
 @dataclass(frozen=True)
 class BatchNorm(Layer):
-    """Channels of mean 0 and variance 1, then scaled and moved by trained amounts. The names of its weights are
-    Keras's."""
+    """Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167), with the statistics of each micro-batch.
 
-    activation: Activation = None
+    Channels get mean 0 and variance 1, then a trained scale and offset. Micro-batches of 32 images normalise and
+    regularise at least as well as batches ("ghost" batch normalisation, Hoffer et al., arXiv 1705.08741), and the
+    cores need not wait for each other in the middle of a step.
+    """
+
+    activation: Optional[ActivationFunction] = None
 
     def weights(self, shape: Shape) -> Dict[str, Weight]:
         channels = shape[-1:]
@@ -36,13 +37,16 @@ class BatchNorm(Layer):
 
     def compute(self, x, weights):
         y, *_ = self._normalised(x, weights, weights[MEAN], weights[VARIANCE], training=False)
-        return self.activation(y) if self.activation else y
+        return self.activate(y)
 
     def train(self, x: tf.Tensor, weights: Dict[str, tf.Tensor]) -> Tuple[tf.Tensor, Statistics]:
-        """Returns the output by the batch's own statistics, and those."""
+        """Returns the output, normalised by the statistics of `x`, and these statistics."""
         none = tf.constant([], tf.float32)
         y, mean, variance = self._normalised(x, weights, none, none, training=True)
-        return self.activation(y) if self.activation else y, {(self.name, MEAN): mean, (self.name, VARIANCE): variance}
+        return self.activate(y), {(self.name, MEAN): mean, (self.name, VARIANCE): variance}
+
+    def activate(self, x):
+        return self.activation(x) if self.activation else x
 
     def _normalised(self, x, weights, mean, variance, training):
         return tf.raw_ops.FusedBatchNormV3(
@@ -56,6 +60,7 @@ class BatchNorm(Layer):
         )[:3]
 
 
-def mean_of(shards: Sequence[Statistics]) -> Statistics:
-    """Returns the mean of the statistics of some shards."""
-    return {key: tf.add_n([shard[key] for shard in shards]) / len(shards) for key in shards[0]}
+def mean_of(micro_batches: Sequence[Statistics]) -> Statistics:
+    """Returns the mean of the statistics of some micro-batches."""
+    count = len(micro_batches)
+    return {key: tf.add_n([statistics[key] for statistics in micro_batches]) / count for key in micro_batches[0]}
