@@ -1,21 +1,23 @@
 """Images to batches. Knows nothing of networks and nothing of Estimator's modes.
 
-The three functions here are all that the rest calls; each returns the `tf.data.Dataset` that an Estimator's input_fn
-returns, with elements ({"image": uint8 [n, 28, 28, 1]}, label int32 [n]).
+`find` returns the data. `train_input_fn`, `eval_input_fn` and `predict_input_fn` make batches of it: each returns the
+`tf.data.Dataset` that an Estimator's input_fn returns, with elements ({"image": uint8 [n, height, width, channels]},
+label int32 [n]).
+
+Importing this package does not import TensorFlow, which takes two seconds: finding the data does not need it.
 """
 
 import dataclasses
 from typing import TYPE_CHECKING, Sequence
 
-from input_fns.augmentation.displacement_fields import AUGMENTS
-from input_fns.batching.share import ALL, Share
+from input_fns.augmentation.displacement_fields import AUGMENTS, Augmentation
+from input_fns.batching.schedule import ALL, Blocks, Share, TrainingBatches
 from input_fns.errors import InputError
 from input_fns.sources.find import SOURCES, Data, Split, find
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Imported where they are used, for TensorFlow takes two seconds and finding the data does not need it.
 __all__ = [
     "AUGMENTS",
     "INPUTS",
@@ -32,7 +34,7 @@ __all__ = [
 ]
 
 INPUTS = ("indexed", "stream", "numpy")
-PREPROCESSES = ("auto", "mnist", "fit", "none")  # how a picture of the user's own is prepared; see pictures.py
+PREPROCESSES = ("auto", "mnist", "fit", "none")  # how `predict` prepares a user's picture
 
 
 def train_input_fn(
@@ -48,40 +50,48 @@ def train_input_fn(
     first_examples: int = 0,
     share: Share = ALL,
 ) -> "tf.data.Dataset":
-    """Returns shuffled training batches, each example once an epoch, the last batch of an epoch smaller if need be.
+    """Returns shuffled training batches: each example once an epoch, the last batch of an epoch smaller if need be.
 
     Args:
         split: The split to train on.
         batch_size: Examples in a batch.
         seed: Two calls with the same arguments return the same batches in the same order.
-        stops: Increasing steps at which the caller wants to stop, for a checkpoint say; the last one ends the data.
+        stops: Increasing steps at which the caller wants to stop, for instance for a checkpoint. The last one ends the
+            data.
         start: Global step of the first batch.
-        steps_per_block: Up to so many successive batches come as one element, a block, for a caller that cuts it up
+        steps_per_block: Up to this many successive batches come as one element, a block, for a caller that cuts it up
             itself. A block never reaches past an epoch or a stop.
         input: One of INPUTS.
-        augment: How the images are distorted, one of AUGMENTS; with "stream" only "none".
-        augment_strength: How much, as a share of what AUGMENTS says.
-        first_examples: With each element come the images of so many first examples of the split, or of all that there
-            are, as its feature "first_image": uint8 [n, 28, 28, 1], the same every time.
-        share: With other than all of the examples, by "indexed" only, an element is a part of a block. Its features
-            have, beside "image", "examples", int32 scalar, those in all parts of the block; or, with whole batches,
-            "step", int64 [n], the global step before each of its batches.
-    """
-    from input_fns.augmentation.warp import Augment
-    from input_fns.batching import indexed, numpy_generator, sharded, streamed
-    from input_fns.batching.schedule import Blocks
+        augment: How to augment the images, one of AUGMENTS; "stream" supports only "none".
+        augment_strength: Multiplies the limits of AUGMENTS.
+        first_examples: If positive, each element also carries the images of this many first examples of the split, or
+            of all if it holds fewer, as its feature "first_image": uint8 [n, height, width, channels]. They are the
+            same every time.
+        share: The part of the examples that this process takes. If it is not all of them, `input` must be "indexed",
+            and an element is a part of a block. Beside "image" its features then hold "examples", int32 scalar, the
+            examples in all parts of the block; or, with whole batches, "step", int64 [n], the global step before each
+            of its batches.
 
-    together = share.of if share.whole_batches else 1  # batches that the processes make at a time
-    blocks = Blocks(split.examples, batch_size, steps_per_block * together, tuple(stops), start)
-    distortion = None if augment == "none" else Augment(seed, augment, augment_strength)
+    Raises:
+        InputError: "numpy" cannot use a split that is only streamed.
+    """
+    from input_fns.batching import indexed, numpy_generator, sharded, streamed
+
+    batches_at_a_time = share.of if share.whole_batches else 1  # by all processes together
+    batches = TrainingBatches(
+        split,
+        Blocks(split.examples, batch_size, steps_per_block * batches_at_a_time, tuple(stops), start),
+        seed,
+        None if augment == "none" else Augmentation(seed, augment, augment_strength),
+        share,
+    )
     if share != ALL:
         assert input == "indexed", input
-        made = sharded.train_batches(split, blocks, seed, distortion, share)
-    elif input == "stream":
-        made = streamed.train_batches(split, blocks, seed)
+        dataset = sharded.train_batches(batches)
     else:
-        made = (numpy_generator if input == "numpy" else indexed).train_batches(split, blocks, seed, distortion)
-    return _with_first_images(made, split, first_examples) if first_examples else made
+        modules = {"indexed": indexed, "stream": streamed, "numpy": numpy_generator}
+        dataset = modules[input].train_batches(batches)
+    return _with_first_images(dataset, split, first_examples) if first_examples else dataset
 
 
 def eval_input_fn(split: Split, batch_size: int) -> "tf.data.Dataset":
@@ -92,18 +102,19 @@ def eval_input_fn(split: Split, batch_size: int) -> "tf.data.Dataset":
 
 
 def predict_input_fn(split: Split, batch_size: int, examples: int) -> "tf.data.Dataset":
-    """Returns the first `examples` examples of the split in batches, in its order. Reads little more than them."""
+    """Returns the first `examples` examples of the split in batches, in its order. Reads little more than those."""
     from input_fns.batching import streamed
 
     files_only = split if split.images is None else dataclasses.replace(split, tfds_name=None)
-    first = streamed.eval_batches(files_only, min(batch_size, examples)).take(-(-examples // min(batch_size, examples)))
-    return first if examples <= batch_size else first.unbatch().take(examples).batch(batch_size)
+    size = min(batch_size, examples)
+    first_batches = streamed.eval_batches(files_only, size).take(-(-examples // size))
+    return first_batches if examples <= batch_size else first_batches.unbatch().take(examples).batch(batch_size)
 
 
 def _with_first_images(batches: "tf.data.Dataset", split: Split, examples: int) -> "tf.data.Dataset":
     import tensorflow as tf
 
-    # Read once, and handed on with each element as it is.
+    # Read once; every element then carries the same tensor.
     first = predict_input_fn(split, examples, examples).cache().repeat()
-    merged = tf.data.Dataset.zip((batches, first))
-    return merged.map(lambda batch, first: ({**batch[0], "first_image": first[0]["image"]}, batch[1]))
+    both = tf.data.Dataset.zip((batches, first))
+    return both.map(lambda batch, first: ({**batch[0], "first_image": first[0]["image"]}, batch[1]))

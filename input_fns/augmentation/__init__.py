@@ -1,1 +1,1 @@
-"""Random distortions of training images."""
+"""Random augmentation of training images."""

@@ -1,13 +1,24 @@
-"""Which rows of an epoch each batch holds, as pure functions of the step: nothing has to be saved to go on."""
+"""Which rows of an epoch each batch holds, as pure functions of the step: resuming needs no saved state."""
 
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple, Optional, Tuple
+
+from input_fns.augmentation.displacement_fields import Augmentation
+from input_fns.sources.find import Split
+
+
+class Rows(NamedTuple):
+    """Successive rows of an epoch. A row is a position in the shuffled epoch."""
+
+    epoch: int
+    first: int
+    end: int  # exclusive
 
 
 class Blocks(NamedTuple):
     """The blocks of a run: runs of successive batches that reach the graph as one element.
 
     A block ends where an epoch ends, where the caller wants to stop, and at multiples of `steps_per_block` counted from
-    the start of the epoch. So the blocks after a step do not depend on where the process was started.
+    the start of the epoch. So the blocks after a step are independent of the step that the process resumed from.
     """
 
     examples: int  # in the split
@@ -30,24 +41,51 @@ class Blocks(NamedTuple):
                 boundaries.append(min(epoch * self.steps_per_epoch + min(end, self.steps_per_epoch), stop))
         return boundaries
 
-    def pieces(self, size: int) -> List[Tuple[int, int, int]]:
-        """Returns `rows`, each cut into pieces of at most `size` rows."""
+    def rows(self) -> List[Rows]:
+        """Returns the rows of each block."""
+        boundaries, blocks = self.boundaries(), []
+        for first, last in zip(boundaries, boundaries[1:]):
+            epoch, step = divmod(first, self.steps_per_epoch)
+            end = min((step + last - first) * self.batch_size, self.examples)
+            blocks.append(Rows(epoch, step * self.batch_size, end))
+        return blocks
+
+    def pieces(self, size: int) -> List[Rows]:
+        """Returns the rows of each block, cut into pieces of at most `size` rows."""
         return [
-            (epoch, start, min(start + size, last))
-            for epoch, first, last in self.rows()
-            for start in range(first, last, size)
+            Rows(epoch, start, min(start + size, end))
+            for epoch, first, end in self.rows()
+            for start in range(first, end, size)
         ]
 
     @property
     def sizes(self) -> List[int]:
         """Examples in each block."""
-        return [last - first for _, first, last in self.rows()]
+        return [end - first for _, first, end in self.rows()]
 
-    def rows(self) -> List[Tuple[int, int, int]]:
-        """Returns (epoch, first row, row after the last) of each block; rows count positions in the shuffled epoch."""
-        boundaries, spans = self.boundaries(), []
-        for first, last in zip(boundaries, boundaries[1:]):
-            epoch, step = divmod(first, self.steps_per_epoch)
-            end = min((step + last - first) * self.batch_size, self.examples)
-            spans.append((epoch, step * self.batch_size, end))
-        return spans
+
+class Share(NamedTuple):
+    """Which part of the training examples a process takes: `parts` of `of` equal parts, from number `first` on.
+
+    Part p holds positions p, p + of, p + 2 of ... of each batch, so that all parts together are the batches of one
+    process alone. With `whole_batches` it holds batches p, p + of, ... of the run: for processes that do not wait for
+    each other.
+    """
+
+    first: int = 0
+    parts: int = 1  # one for each replica of the process
+    of: int = 1
+    whole_batches: bool = False
+
+
+ALL = Share()
+
+
+class TrainingBatches(NamedTuple):
+    """The batches that a run trains on, whichever module makes them."""
+
+    split: Split
+    blocks: Blocks
+    seed: int
+    augmentation: Optional[Augmentation] = None
+    share: Share = ALL

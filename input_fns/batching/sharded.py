@@ -1,71 +1,74 @@
-"""Training batches that several processes or replicas share, each a pure function of (seed, step) as with one.
+"""Training batches that several processes or replicas share, each a pure function of (seed, step).
 
-Together they train on the very batches that a single process would train on.
+Together they train on exactly the batches that a single process would train on.
 """
 
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from input_fns.augmentation import warp as distortions
-from input_fns.augmentation.warp import Augment
-from input_fns.batching import indexed
-from input_fns.batching.schedule import Blocks
-from input_fns.batching.share import Share
-from input_fns.sources.find import Split
+from input_fns.augmentation import warp
+from input_fns.batching.indexed import as_single_element, shuffled_examples, without_autograph, without_autotuning
+from input_fns.batching.schedule import Blocks, Rows, Share, TrainingBatches
 
 
-class Span(NamedTuple):
+class PartOfBlock(NamedTuple):
     """A block, and the part of it that one element holds."""
 
     epoch: int
     first: int  # row, which is a position in the shuffled epoch
-    last: int  # the row after it
+    end: int  # row, exclusive
     part: int
 
 
-def train_batches(split: Split, blocks: Blocks, seed: int, augment: Optional[Augment], share: Share) -> tf.data.Dataset:
+def train_batches(batches: TrainingBatches) -> tf.data.Dataset:
     """Returns the parts of a run's blocks; see `train_input_fn`."""
-    spans = np.array(_spans(blocks, share), np.int32).reshape(-1, len(Span._fields))
-    size, steps_per_epoch = blocks.batch_size, blocks.steps_per_epoch
+    parts = np.array(_parts(batches.blocks, batches.share), np.int32).reshape(-1, len(PartOfBlock._fields))
 
-    def part_of(images: tf.Tensor, labels: tf.Tensor, span: tf.Tensor):
-        epoch, first, last, part = tf.unstack(span)
-        rows = tf.range(first, last)
-        step_of_row = epoch * steps_per_epoch + rows // size
-        of_part = tf.equal((step_of_row if share.whole_batches else rows % size) % share.of, part)
-        rows = tf.boolean_mask(rows, of_part)
-        chosen = indexed.chosen(split, seed, epoch, rows)
-        image, label = tf.gather(images, chosen), tf.cast(tf.gather(labels, chosen), tf.int32)
-        if augment:
-            image = distortions.distorted(image, tf.cast(chosen, tf.int64), tf.cast(epoch, tf.int64), augment)
-        if share.whole_batches:
-            steps = tf.unique(epoch * steps_per_epoch + rows // size)[0]
-            return {"image": image, "step": tf.cast(steps, tf.int64)}, label
-        return {"image": image, "examples": last - first}, label
-
-    as_written = indexed.as_written
-    parts = indexed.whole(split).flat_map(
-        as_written(
-            lambda images, labels: tf.data.Dataset.from_tensor_slices(spans).map(
-                as_written(lambda span: part_of(images, labels, span)),
-                num_parallel_calls=2 if augment else 1,
-                deterministic=True,
-            )
+    @without_autograph
+    def gather_all(images: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(parts).map(
+            without_autograph(lambda part: _gather(batches, images, labels, part)),
+            num_parallel_calls=2 if batches.augmentation else 1,
+            deterministic=True,
         )
-    )
-    return indexed.as_is(parts.prefetch(2 * share.parts))
+
+    dataset = as_single_element(batches.split).flat_map(gather_all)
+    return without_autotuning(dataset.prefetch(2 * batches.share.parts))
 
 
-def _spans(blocks: Blocks, share: Share) -> List[Span]:
-    parts = range(share.first, share.first + share.parts)
-    spans = [Span(*rows, part) for rows in blocks.rows() for part in parts]
-    if not share.whole_batches:
-        return spans  # of some, in the end of an epoch, nothing is left; but each goes along in every step
-    return [span for span in spans if span.part in {step % share.of for step in _steps(blocks, span)}]
+def _gather(batches: TrainingBatches, all_images: tf.Tensor, all_labels: tf.Tensor, part_of_block: tf.Tensor):
+    """Returns the features and labels of a part of a block, int32 [4] in the order of `PartOfBlock`."""
+    blocks, share, augmentation = batches.blocks, batches.share, batches.augmentation
+    epoch, first, end, part = tf.unstack(part_of_block)
+    rows = tf.range(first, end)
+    step_of_row = epoch * blocks.steps_per_epoch + rows // blocks.batch_size
+    position = step_of_row if share.whole_batches else rows % blocks.batch_size
+    rows = tf.boolean_mask(rows, tf.equal(position % share.of, part))
+    examples = shuffled_examples(batches.split, batches.seed, epoch, rows)
+    images, labels = tf.gather(all_images, examples), tf.cast(tf.gather(all_labels, examples), tf.int32)
+    if augmentation:
+        images = warp.augmented(images, tf.cast(examples, tf.int64), tf.cast(epoch, tf.int64), augmentation)
+    if share.whole_batches:
+        steps = tf.unique(epoch * blocks.steps_per_epoch + rows // blocks.batch_size)[0]
+        return {"image": images, "step": tf.cast(steps, tf.int64)}, labels
+    return {"image": images, "examples": end - first}, labels
 
 
-def _steps(blocks: Blocks, span: Span) -> range:
-    first, last = span.first // blocks.batch_size, -(-span.last // blocks.batch_size)
-    return range(span.epoch * blocks.steps_per_epoch + first, span.epoch * blocks.steps_per_epoch + last)
+def _parts(blocks: Blocks, share: Share) -> List[PartOfBlock]:
+    numbers = range(share.first, share.first + share.parts)
+    if share.whole_batches:
+        return [
+            PartOfBlock(*rows, number)
+            for rows in blocks.rows()
+            for number in numbers
+            if number in {step % share.of for step in _steps(blocks, rows)}
+        ]
+    # At the end of an epoch some parts are empty. They are elements all the same: every process takes every step.
+    return [PartOfBlock(*rows, number) for rows in blocks.rows() for number in numbers]
+
+
+def _steps(blocks: Blocks, rows: Rows) -> range:
+    first, end = rows.first // blocks.batch_size, -(-rows.end // blocks.batch_size)
+    return range(rows.epoch * blocks.steps_per_epoch + first, rows.epoch * blocks.steps_per_epoch + end)

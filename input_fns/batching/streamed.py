@@ -1,45 +1,50 @@
 """A stream of examples through a shuffle buffer, for data larger than memory: constant memory, files read in parallel.
 
-The order depends on the seed and on where the process was started: a run that goes on after a kill sees the epoch it
-was in from its beginning, in a new order.
+The order depends on the seed and on the step that the process started from. A resumed run sees the epoch that it was
+in from the beginning, in a new order.
 """
 
-from typing import Any, Tuple
+from pathlib import Path
+from typing import Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 
-from input_fns.batching.schedule import Blocks
+from input_fns.batching.schedule import TrainingBatches
 from input_fns.sources import idx
 from input_fns.sources.find import Split
 
 SHUFFLE_BUFFER = 1024  # examples
 
 
-def train_batches(split: Split, blocks: Blocks, seed: int) -> tf.data.Dataset:
+def train_batches(batches: TrainingBatches) -> tf.data.Dataset:
     """Returns the blocks of a run; see `train_input_fn`."""
+    blocks = batches.blocks
     # Mixed with the start, so that a resumed run does not repeat the first epoch's order.
-    mixed = int(np.random.default_rng((seed, blocks.start)).integers(2**31))
-    batches = (
-        _examples(split, shuffle_seed=mixed)
-        .shuffle(SHUFFLE_BUFFER, seed=mixed, reshuffle_each_iteration=True)
+    shuffle_seed = int(np.random.default_rng((batches.seed, blocks.start)).integers(2**31))
+    dataset = (
+        _examples(batches.split, shuffle_seed)
+        .shuffle(SHUFFLE_BUFFER, seed=shuffle_seed, reshuffle_each_iteration=True)
         .batch(blocks.batch_size)
         .map(_features, num_parallel_calls=tf.data.AUTOTUNE)
         .repeat()
     )
-    # Cut anew, for the stream starts with an epoch where the run, gone on after a kill, may be amid one.
-    return batches.rebatch(blocks.sizes).take(len(blocks.boundaries()) - 1).prefetch(tf.data.AUTOTUNE)
+    # Cut anew: the stream begins with a whole epoch, and a resumed run may begin in the middle of one.
+    return dataset.rebatch(blocks.sizes).take(len(blocks.boundaries()) - 1).prefetch(tf.data.AUTOTUNE)
 
 
 def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
     """Returns the split once, in its order; see `eval_input_fn`."""
     batches = _examples(split).batch(batch_size).map(_features, num_parallel_calls=tf.data.AUTOTUNE)
-    known = tf.data.experimental.assert_cardinality(-(-split.examples // batch_size))
-    return batches.prefetch(tf.data.AUTOTUNE).apply(known)
+    cardinality = tf.data.experimental.assert_cardinality(-(-split.examples // batch_size))
+    return batches.prefetch(tf.data.AUTOTUNE).apply(cardinality)
 
 
-def _examples(split: Split, shuffle_seed: Any = None) -> tf.data.Dataset:
-    """Returns (image uint8 [*image_shape], label) one by one; with a seed, files in another order each epoch."""
+def _examples(split: Split, shuffle_seed: Optional[int] = None) -> tf.data.Dataset:
+    """Returns (image uint8 [height, width, channels], label) one by one.
+
+    With a seed, the files come in another order each epoch.
+    """
     if split.tfds_name:
         import tensorflow_datasets as tfds
 
@@ -52,6 +57,7 @@ def _examples(split: Split, shuffle_seed: Any = None) -> tf.data.Dataset:
             shuffle_files=shuffle_seed is not None,
             read_config=tfds.ReadConfig(shuffle_seed=shuffle_seed),
         )
+    assert split.images and split.labels, "a split comes from TFDS or from IDX files"
     images = _records(split.images, int(np.prod(split.image_shape)), idx.IMAGES_HEADER, split)
     labels = _records(split.labels, 1, idx.LABELS_HEADER, split)
 
@@ -63,7 +69,8 @@ def _examples(split: Split, shuffle_seed: Any = None) -> tf.data.Dataset:
     return tf.data.Dataset.zip((images, labels)).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _records(path: Any, size: int, header: int, split: Split) -> tf.data.Dataset:
+def _records(path: Path, size: int, header: int, split: Split) -> tf.data.Dataset:
+    """Returns the records, of `size` bytes each, that the split takes from a file."""
     compression, skipped = "GZIP" if idx.is_gzipped(path) else "", header + split.first * size
     records = tf.data.FixedLengthRecordDataset(str(path), size, header_bytes=skipped, compression_type=compression)
     return records.take(split.examples)

@@ -1,5 +1,6 @@
-"""Distorted images: functions of (seed, example, epoch) and of nothing else, and what the fields do to an image."""
+"""Augmented images: functions of (seed, example, epoch) alone, and what the displacement fields do to an image."""
 
+import hashlib
 import json
 from typing import Any, Dict
 
@@ -10,97 +11,130 @@ from support import RUN, joined, train
 
 from input_fns import AUGMENTS
 from input_fns.augmentation import displacement_fields, warp
-from input_fns.augmentation.warp import Augment
+from input_fns.augmentation.displacement_fields import Augmentation, Fields
 from input_fns.sources import idx
 
 KINDS = [kind for kind in AUGMENTS if kind != "none"]
+# SHA-256 of the first three batches of 100 of the sample, seed 7. They hold for every release: a run that resumes
+# under a newer one sees the same images.
+BATCHES_SHA256 = {
+    "none": "2d56ecff3d12ddd03a2fbfa973dc7bd526afb3f94dfd0d8808c4c115bfdebb80",
+    "affine": "e9e5288222a60519819af50cd3b90a68e9ea9ab09e4053a478abd07bf7282d3c",
+    "elastic": "7faf41872bea77e0173b9490a5d1ca04c32a1ce7684420677f52c0f910d1ce22",
+    "paper": "50627b77ec34cb7e5f01daef1643218486f99de9c3d4ec8b1e3b95bf4fd89a26",
+    "mirror": "8315697a4800b9e46730f3651775b0616aaefde6660e5b831a90691bd8bfa55e",
+}
 
 
-def by_original(sample, **arguments: Any) -> Dict[bytes, bytes]:
-    """Returns {image: what is trained on in its place} of the first epoch, or of the second from `start` 63 on."""
+def build(kind: str, strength: float = 1.0) -> Fields:
+    return displacement_fields.build(kind, strength, 28, 28)
+
+
+def augmented_by_original(sample, **arguments: Any) -> Dict[bytes, bytes]:
+    """Returns {original image: augmented image} of the first epoch, or of the second with `start` 63."""
     arguments = {"stops": [126] if arguments.get("start") else [63], "batch_size": 64, "seed": 3, **arguments}
     images, labels = joined(train(sample.train, **arguments))
     originals, same_labels = joined(train(sample.train, **{**arguments, "augment": "none"}))
     assert np.array_equal(labels, same_labels) and images.dtype == np.uint8 and images.shape == originals.shape
-    found = {original.tobytes(): image.tobytes() for original, image in zip(originals, images)}
-    assert len(found) > 3990
-    return found
+    pairs = {original.tobytes(): image.tobytes() for original, image in zip(originals, images)}
+    assert len(pairs) > 3990
+    return pairs
+
+
+@pytest.mark.parametrize("kind", AUGMENTS)
+def test_batches_are_those_of_every_release(sample, kind):
+    images, labels = joined(train(sample.train, batch_size=100, seed=7, stops=[3], augment=kind))
+    assert hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest() == BATCHES_SHA256[kind]
 
 
 @pytest.mark.parametrize("kind", ["elastic", "mirror"])
-def test_a_distorted_image_is_a_function_of_seed_example_and_epoch_alone(sample, kind):
-    one_by_one = by_original(sample, augment=kind)
+def test_an_augmented_image_depends_on_seed_example_and_epoch_alone(sample, kind):
+    one_by_one = augmented_by_original(sample, augment=kind)
     for other in (
         {"steps_per_block": 25},
         {"batch_size": 500, "stops": [8]},
         {"batch_size": 1, "steps_per_block": 333, "stops": [4000]},
         {"input": "numpy"},
     ):
-        assert by_original(sample, augment=kind, **other) == one_by_one, other
-    second, seed = by_original(sample, augment=kind, start=63), by_original(sample, augment=kind, seed=4)
-    for changed in (second, seed):
+        assert augmented_by_original(sample, augment=kind, **other) == one_by_one, other
+    second_epoch = augmented_by_original(sample, augment=kind, start=63)
+    other_seed = augmented_by_original(sample, augment=kind, seed=4)
+    for changed in (second_epoch, other_seed):
         assert sum(changed[original] != image for original, image in one_by_one.items()) > 3900
 
 
 @pytest.mark.parametrize("input", ["indexed", "numpy"])
-def test_a_later_start_sees_the_same_images(sample, input):
+def test_a_resumed_run_sees_the_same_augmented_images(sample, input):
     arguments = {"batch_size": 64, "seed": 9, "stops": [100], "input": input, "augment": "elastic"}
-    whole, rest = train(sample.train, **arguments), train(sample.train, start=70, **arguments)
-    assert len(rest) == 30
-    for (images, labels), (expected_images, expected_labels) in zip(rest, whole[70:]):
+    from_start, resumed = train(sample.train, **arguments), train(sample.train, start=70, **arguments)
+    assert len(resumed) == 30
+    for (images, labels), (expected_images, expected_labels) in zip(resumed, from_start[70:]):
         assert np.array_equal(images, expected_images) and np.array_equal(labels, expected_labels)
 
 
-def places(kind: str, numbers: np.ndarray, strength: float = 1.0) -> np.ndarray:
-    """Returns y and x in pixels of the image, float64 [2, n, 784], at which images are read for some numbers."""
-    found = displacement_fields.of(kind, strength)
-    return (found.still[:, np.newaxis] + numbers.astype(np.float64) @ found.moves) / displacement_fields.UNITS - 1
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_that_are_not_square_are_augmented_alike_by_every_input(synthetic, kind):
+    split = synthetic(20, 24)
+    arguments = {"seed": 5, "augment": kind}
+    expected = joined(train(split, batch_size=16, stops=[7], **arguments))[0]
+    assert expected.shape == (100, 20, 24, 1)
+    blocks = joined(train(split, batch_size=16, stops=[7], steps_per_block=7, **arguments))[0]
+    assert np.array_equal(blocks, expected)
+    in_order = {}
+    for input in ("indexed", "numpy"):
+        originals, _ = joined(train(split, batch_size=100, stops=[1], seed=5, input=input))
+        images, _ = joined(train(split, batch_size=100, stops=[1], input=input, **arguments))
+        in_order[input] = {original.tobytes(): image.tobytes() for original, image in zip(originals, images)}
+    assert in_order["indexed"] == in_order["numpy"]
+    assert np.mean([original != image for original, image in in_order["indexed"].items()]) > 0.95
 
 
-def random_numbers(kind: str, count: int) -> np.ndarray:
-    found = displacement_fields.of(kind, 1.0)
-    numbers = np.random.default_rng(0).integers(0, 256, [count, found.moves.shape[1]])
-    if found.mirrored:
+def positions(kind: str, numbers: np.ndarray, strength: float = 1.0, height: int = 28, width: int = 28) -> np.ndarray:
+    """Returns y and x in pixels of the image, float64 [2, n, height * width], at which random numbers read images."""
+    fields = displacement_fields.build(kind, strength, height, width)
+    return (fields.offset[:, np.newaxis] + numbers.astype(np.float64) @ fields.moves) / displacement_fields.UNITS - 1
+
+
+def random_numbers(fields: Fields, count: int) -> np.ndarray:
+    numbers = np.random.default_rng(0).integers(0, 256, [count, fields.moves.shape[1]])
+    if fields.mirrored:
         numbers[:, -1] = numbers[:, -1] // 128
     return numbers
 
 
 def bilinear(images: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Returns float64 [n, 784]: images, uint8 [n, 28, 28], between zeros, at places, by the book."""
-    wide = np.pad(images.astype(np.float64), [[0, 0], [40, 40], [40, 40]])
+    """Returns float64 [n, height * width]: images, uint8 [n, height, width], between zeros, read in floating point."""
+    padded = np.pad(images.astype(np.float64), [[0, 0], [40, 40], [40, 40]])
     y, x = y + 40, x + 40
     top, left = np.floor(y).astype(int), np.floor(x).astype(int)
     down, right = y - top, x - left
-    one = np.arange(len(images))[:, np.newaxis]
-    above = wide[one, top, left] * (1 - right) + wide[one, top, left + 1] * right
-    below = wide[one, top + 1, left] * (1 - right) + wide[one, top + 1, left + 1] * right
+    image = np.arange(len(images))[:, np.newaxis]
+    above = padded[image, top, left] * (1 - right) + padded[image, top, left + 1] * right
+    below = padded[image, top + 1, left] * (1 - right) + padded[image, top + 1, left + 1] * right
     return above * (1 - down) + below * down
 
 
+@pytest.mark.parametrize("height, width", [(28, 28), (20, 24)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_images_are_read_bilinearly_at_the_places_of_the_fields(sample, kind, monkeypatch):
-    images, _ = idx.read_split(sample.train.images, sample.train.labels)
-    images, numbers = images[:200], random_numbers(kind, 200)
-    # The last number of a mirroring field is made 0 or 1 of its upper half.
-    drawn = np.where(
-        [
-            displacement_fields.of(kind, 1.0).mirrored and column == numbers.shape[1] - 1
-            for column in range(numbers.shape[1])
-        ],
-        numbers * 128,
-        numbers,
-    )
+def test_images_are_read_bilinearly_at_the_positions_of_the_fields(sample, kind, height, width, monkeypatch):
+    images = idx.read_split(sample.train.images, sample.train.labels)[0][:200, -height:, -width:]
+    fields = displacement_fields.build(kind, 1.0, height, width)
+    numbers = random_numbers(fields, 200)
+    drawn = numbers.copy()
+    if fields.mirrored:  # the upper half of a byte's range becomes 1
+        drawn[:, -1] *= 128
     monkeypatch.setattr(warp, "_random_bytes", lambda *_: tf.constant(drawn, tf.float32))
-    found = warp.distorted(
-        tf.constant(images[..., np.newaxis]), tf.range(200, dtype=tf.int64), tf.constant(0, tf.int64), Augment(0, kind)
-    )
-    difference = np.abs(found.numpy().reshape(200, -1) - bilinear(images, *places(kind, numbers)))
-    assert difference.max() <= 5 and difference.mean() < 0.3  # places are rounded to 1/128 pixel, values to 1
-    assert (found.numpy()[..., 0] != images).any(axis=(1, 2)).mean() > 0.98
+    examples, epoch = tf.range(200, dtype=tf.int64), tf.constant(0, tf.int64)
+    augmented = warp.augmented(tf.constant(images[..., np.newaxis]), examples, epoch, Augmentation(0, kind)).numpy()
+    assert augmented.shape == (200, height, width, 1)
+    expected = bilinear(images, *positions(kind, numbers, height=height, width=width))
+    difference = np.abs(augmented.reshape(200, -1) - expected)
+    assert difference.max() <= 5 and difference.mean() < 0.3  # positions are rounded to 1/128 pixel, values to 1
+    assert (augmented[..., 0] != images).any(axis=(1, 2)).mean() > 0.98
 
 
-def test_next_to_no_strength_leaves_images_as_they_are(sample):
-    for original, image in by_original(sample, augment="elastic", augment_strength=1e-5).items():
+def test_a_vanishing_strength_leaves_images_unchanged(sample):
+    for original, image in augmented_by_original(sample, augment="elastic", augment_strength=1e-5).items():
         assert image == original
 
 
@@ -120,21 +154,25 @@ def test_what_the_limits_mean():
         for number, sign in ((255, 1), (0, -1)):
             numbers = middle.copy()
             numbers[0, position] = number
-            moved = places("affine", numbers)[:, 0] - 13.5
+            moved = positions("affine", numbers)[:, 0] - 13.5
             assert np.allclose(moved, [y + sign * in_y, x + sign * in_x], atol=0.02)
-    mirror = np.full([2, displacement_fields.of("mirror", 1.0).moves.shape[1]], 127.5)
+    mirror = np.full([2, build("mirror").moves.shape[1]], 127.5)
     mirror[:, -1] = 0, 1
-    moved = places("mirror", mirror) - 13.5
+    moved = positions("mirror", mirror) - 13.5
     assert np.allclose(moved[:, 0], [y, x], atol=0.02) and np.allclose(moved[:, 1], [y, -x], atol=0.02)
 
 
-def test_the_rubber_sheet_has_the_deviation_and_the_smoothness_of_its_paper():
-    numbers = random_numbers("elastic", 20_000)
+@pytest.mark.parametrize("height, width", [(28, 28), (20, 24), (32, 9)])
+def test_the_rubber_sheet_has_the_deviation_and_the_smoothness_of_its_paper(height, width):
+    numbers = random_numbers(displacement_fields.build("elastic", 1.0, height, width), 20_000)
     numbers[:, :6] = 127  # no affine part
-    y, x = places("elastic", numbers).reshape(2, -1, 28, 28)
+    y, x = positions("elastic", numbers, height=height, width=width).reshape(2, -1, height, width)
     sheet = y - y.mean(axis=0)
-    assert sheet[:, 6:22, 6:22].std(axis=0) == pytest.approx(AUGMENTS["elastic"].elastic, rel=0.05)
     assert sheet.std(axis=0).min() > 0.75  # in the corners, where bumps from outside are missing
+    if (height, width) != (28, 28):
+        assert sheet[:, height // 2, width // 2].std() == pytest.approx(AUGMENTS["elastic"].elastic, rel=0.1)
+        return
+    assert sheet[:, 6:22, 6:22].std(axis=0) == pytest.approx(AUGMENTS["elastic"].elastic, rel=0.05)
     # White noise smoothed by a Gaussian of s pixels correlates as exp(-d**2 / (4 s**2)) over d pixels.
     for distance in (2, 5, 8):
         correlation = np.corrcoef(sheet[:, 14, 10], sheet[:, 14, 10 + distance])[0, 1]
@@ -144,30 +182,30 @@ def test_the_rubber_sheet_has_the_deviation_and_the_smoothness_of_its_paper():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sums_are_exact_in_float32_at_the_largest_strength(kind):
-    found = displacement_fields.of(kind, displacement_fields.LARGEST_STRENGTH)
-    assert np.array_equal(found.still, np.rint(found.still)) and np.array_equal(found.moves, np.rint(found.moves))
-    largest = np.full([found.moves.shape[1], 1], 255)
-    largest[-1] = 1 if found.mirrored else 255
-    assert (np.abs(found.still) + (largest * np.abs(found.moves)).sum(axis=1)).max() < 2**24
+    fields = build(kind, displacement_fields.LARGEST_STRENGTH)
+    assert np.array_equal(fields.offset, np.rint(fields.offset)) and np.array_equal(fields.moves, np.rint(fields.moves))
+    largest = np.full([fields.moves.shape[1], 1], 255)
+    largest[-1] = 1 if fields.mirrored else 255
+    assert (np.abs(fields.offset) + (largest * np.abs(fields.moves)).sum(axis=1)).max() < 2**24
 
 
-def test_random_bytes_are_uniform_and_know_nothing_of_each_other():
-    def drawn(seed: int, epoch: int) -> np.ndarray:
+def test_random_bytes_are_uniform_and_independent_of_each_other():
+    def draw(seed: int, epoch: int) -> np.ndarray:
         examples = tf.range(20_000, dtype=tf.int64)
         return warp._random_bytes(examples, tf.constant(epoch, tf.int64), seed, 8).numpy()
 
-    first = drawn(0, 0)
+    first = draw(0, 0)
     counts = np.stack([np.bincount(column.astype(int), minlength=256) for column in first.T])
     chi_squared = ((counts - 20_000 / 256) ** 2 / (20_000 / 256)).sum(axis=1)
     assert counts.shape == (8, 256) and (np.abs(chi_squared - 255) < 5 * np.sqrt(2 * 255)).all()
-    others = [first[1:], drawn(1, 0)[1:], drawn(0, 1)[1:]]
+    others = [first[1:], draw(1, 0)[1:], draw(0, 1)[1:]]
     columns = np.concatenate([first[:-1], *others], axis=1)
     assert np.abs(np.corrcoef(columns.T) - np.eye(32)).max() < 0.04
 
 
-def test_evaluations_and_histograms_see_images_as_they_are(run, cli, tmp_path):
+def test_evaluations_and_histograms_see_images_without_augmentation(run, cli, tmp_path):
     flags = [*RUN, "--augment", "elastic", "--train_steps", "20", "--evals", "1"]
-    done = cli(*flags, "--model_dir", "distorted")
+    done = cli(*flags, "--model_dir", "augmented")
     assert done.returncode == 0, done.stderr
-    found, plain = (json.loads((folder / "results.json").read_text()) for folder in (tmp_path / "distorted", run))
-    assert found["untrained"] == plain["untrained"] and found["train_loss"] != plain["train_loss"]
+    with_it, without = (json.loads((folder / "results.json").read_text()) for folder in (tmp_path / "augmented", run))
+    assert with_it["untrained"] == without["untrained"] and with_it["train_loss"] != without["train_loss"]

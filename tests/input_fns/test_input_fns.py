@@ -1,14 +1,16 @@
-"""Every way to batch, on every source: what a batch holds, and in which order examples come."""
+"""Every input on every source: what a batch holds, and in which order examples come."""
 
 import gzip
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import List
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from support import fetch, joined, train
+from support import ROOT, fetch, joined, train
 
 import input_fns
 from input_fns.batching.schedule import Blocks
@@ -51,8 +53,24 @@ def test_batches_are_images_with_their_labels(sample, input):
     assert [label_of[image.tobytes()] for image in images] == labels.tolist()
 
 
+@pytest.mark.parametrize("height, width", [(20, 24), (9, 40)])
 @pytest.mark.parametrize("input", INPUTS)
-def test_the_order_is_the_seed_s_and_new_every_epoch(sample, input):
+def test_batches_have_the_image_shape_of_the_split(synthetic, input, height, width):
+    split = synthetic(height, width)
+    stored, _ = idx.read_split(split.images, split.labels)
+    batches = train(split, batch_size=32, seed=1, stops=[4], input=input)
+    assert [images.shape for images, _ in batches] == 3 * [(32, height, width, 1)] + [(4, height, width, 1)]
+    again = train(split, batch_size=32, seed=1, stops=[4], input=input)
+    assert np.array_equal(joined(batches)[0], joined(again)[0])
+    assert in_bytes(joined(batches)[0]) == in_bytes(stored)
+    evaluated, labels = joined(fetch(lambda: input_fns.eval_input_fn(split, 32)))
+    assert np.array_equal(evaluated[..., 0], stored) and labels.tolist() == 10 * list(range(10))
+    first, _ = joined(fetch(lambda: input_fns.predict_input_fn(split, 4, 7)))
+    assert np.array_equal(first[..., 0], stored[:7])
+
+
+@pytest.mark.parametrize("input", INPUTS)
+def test_the_seed_sets_an_order_that_is_new_every_epoch(sample, input):
     def labels(seed):
         return joined(train(sample.train, batch_size=50, seed=seed, stops=[160], input=input))[1]
 
@@ -63,23 +81,23 @@ def test_the_order_is_the_seed_s_and_new_every_epoch(sample, input):
 
 
 @pytest.mark.parametrize("input", ["indexed", "numpy"])
-def test_a_later_start_sees_the_same_batches(sample, input):
-    whole = train(sample.train, batch_size=64, seed=9, stops=[130], input=input)
-    rest = train(sample.train, batch_size=64, seed=9, stops=[130], start=70, input=input)
-    assert len(rest) == 60
-    for (images, labels), (expected_images, expected_labels) in zip(rest, whole[70:]):
+def test_a_resumed_run_sees_the_same_batches(sample, input):
+    from_start = train(sample.train, batch_size=64, seed=9, stops=[130], input=input)
+    resumed = train(sample.train, batch_size=64, seed=9, stops=[130], start=70, input=input)
+    assert len(resumed) == 60
+    for (images, labels), (expected_images, expected_labels) in zip(resumed, from_start[70:]):
         assert np.array_equal(images, expected_images) and np.array_equal(labels, expected_labels)
 
 
-def test_a_stream_started_later_goes_on_in_a_new_order(sample):
-    rest = train(sample.train, batch_size=64, seed=9, stops=[126], start=70, input="stream")
-    assert [len(labels) for _, labels in rest] == [64] * 55 + [32]  # what is left of the second epoch
+def test_a_resumed_stream_has_a_new_order(sample):
+    resumed = train(sample.train, batch_size=64, seed=9, stops=[126], start=70, input="stream")
+    assert [len(labels) for _, labels in resumed] == [64] * 55 + [32]  # what is left of the second epoch
     from_start = train(sample.train, batch_size=64, seed=9, stops=[126], input="stream")
-    assert not np.array_equal(rest[0][1], from_start[0][1])
+    assert not np.array_equal(resumed[0][1], from_start[0][1])
 
 
 @pytest.mark.parametrize("input", INPUTS)
-def test_blocks_hold_the_same_examples_as_batches(sample, input):
+def test_blocks_are_successive_batches(sample, input):
     arguments = {"batch_size": 64, "seed": 2, "stops": [20, 63, 100], "input": input}
     batches = joined(train(sample.train, **arguments))
     blocks = train(sample.train, steps_per_block=25, **arguments)
@@ -89,14 +107,14 @@ def test_blocks_hold_the_same_examples_as_batches(sample, input):
 
 
 @pytest.mark.parametrize("start", [0, 1, 24, 25, 62, 63, 99])
-def test_blocks_after_a_step_do_not_depend_on_the_start(start):
-    whole = Blocks(4000, 64, 25, (20, 63, 100), 0).boundaries()
-    later = Blocks(4000, 64, 25, (20, 63, 100), start).boundaries()
-    assert later == [start] + [step for step in whole if step > start]
+def test_blocks_are_independent_of_the_step_a_run_resumed_from(start):
+    from_start = Blocks(4000, 64, 25, (20, 63, 100), 0).boundaries()
+    resumed = Blocks(4000, 64, 25, (20, 63, 100), start).boundaries()
+    assert resumed == [start] + [step for step in from_start if step > start]
 
 
 @pytest.mark.parametrize("input", INPUTS)
-def test_evaluation_covers_the_whole_test_split_in_order(mnist, input):
+def test_evaluation_covers_the_test_split_in_its_order(mnist, input):
     data = input_fns.find("mnist", "tfds", stream=input == "stream")
     batches = fetch(lambda: input_fns.eval_input_fn(data.test, 384))
     images, labels = joined(batches)
@@ -109,13 +127,13 @@ def test_evaluation_covers_the_whole_test_split_in_order(mnist, input):
 @pytest.mark.parametrize("input", INPUTS)
 @pytest.mark.parametrize("source", ["sample", "tfds", "gzipped"])
 def test_the_last_training_examples_validate_and_do_not_train(sample, mnist, tmp_path, input, source):
-    whole, size = (mnist, 10_000) if source == "tfds" else (sample, 1000)
+    full, size = (mnist, 10_000) if source == "tfds" else (sample, 1000)
     where = {"source": "sample" if source == "sample" else "tfds"}
     if source == "gzipped":
         where = {"source": "idx", "idx_dir": str(zipped(sample, tmp_path))}
     data = input_fns.find("mnist", **where, stream=input == "stream", validation_size=size)
-    examples = whole.train.examples - size
-    images, labels = idx.read_split(whole.train.images, whole.train.labels)
+    examples = full.train.examples - size
+    images, labels = idx.read_split(full.train.images, full.train.labels)
 
     steps = -(-examples // 500)
     trained_images, trained_labels = joined(train(data.train, batch_size=500, stops=[steps], input=input))
@@ -123,8 +141,9 @@ def test_the_last_training_examples_validate_and_do_not_train(sample, mnist, tmp
     assert in_bytes(trained_images) == sorted(image.tobytes() for image in images[:examples])
     assert sorted(trained_labels) == sorted(labels[:examples])
 
-    found_images, found_labels = joined(fetch(lambda: input_fns.eval_input_fn(data.test, 384)))
-    assert np.array_equal(found_images[..., 0], images[examples:]) and np.array_equal(found_labels, labels[examples:])
+    held_out_images, held_out_labels = joined(fetch(lambda: input_fns.eval_input_fn(data.test, 384)))
+    assert np.array_equal(held_out_images[..., 0], images[examples:])
+    assert np.array_equal(held_out_labels, labels[examples:])
     (first_images, _), *_ = fetch(lambda: input_fns.predict_input_fn(data.test, 500, 6))
     assert np.array_equal(first_images[..., 0], images[examples : examples + 6])
 
@@ -139,14 +158,14 @@ def test_the_first_images_come_with_every_block(sample, input):
     first = idx.read_split(sample.train.images, sample.train.labels)[0][:7]
     dataset = input_fns.train_input_fn(sample.train, 64, stops=[20], steps_per_block=9, input=input, first_examples=7)
     plain = fetch(lambda: input_fns.train_input_fn(sample.train, 64, stops=[20], steps_per_block=9, input=input))
-    found = list(dataset.as_numpy_iterator())
-    assert len(found) == len(plain) == 3
-    for (features, labels), (_, expected) in zip(found, plain):
+    with_first_images = list(dataset.as_numpy_iterator())
+    assert len(with_first_images) == len(plain) == 3
+    for (features, labels), (_, expected) in zip(with_first_images, plain):
         assert np.array_equal(features["first_image"][..., 0], first) and np.array_equal(labels, expected)
 
 
 @pytest.mark.parametrize("input", INPUTS)
-def test_the_whole_of_mnist_is_used(mnist, input):
+def test_an_epoch_of_mnist_has_its_counts_of_classes(mnist, input):
     data = input_fns.find("mnist", "tfds", stream=input == "stream")
     blocks = train(data.train, batch_size=64, stops=[938], steps_per_block=50, input=input)
     labels = np.concatenate([labels for _, labels in blocks])
@@ -162,6 +181,12 @@ def test_the_graph_holds_no_data(mnist, input):
         dataset = input_fns.train_input_fn(data.train, batch_size=64, stops=range(938, 9381, 938), input=input)
         tf.compat.v1.data.make_one_shot_iterator(dataset) if input != "numpy" else None
         assert len(str(graph.as_graph_def())) < 1_000_000
+
+
+def test_importing_the_package_imports_no_tensorflow():
+    code = "import sys, input_fns; assert 'tensorflow' not in sys.modules; print(input_fns.Share())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "Share(" in done.stdout, done.stderr
 
 
 def test_gzipped_idx_files_give_the_same_batches(sample, tmp_path: Path):
