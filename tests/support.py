@@ -78,6 +78,14 @@ def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE, every: f
         time.sleep(every)
 
 
+def is_running(pid: int) -> bool:
+    """Tells whether a process runs, as Linux shows it. A zombie has ended; only its parent has not asked after it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def wait_for(process: "subprocess.Popen[str]", model_dir: Path, pattern: str) -> None:
     """Waits until a running process has written a file that matches a pattern.
 

@@ -4,9 +4,9 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
+from support import PATIENCE, wait_until
 
 from benchmarks import growth, job, processes
 
@@ -52,12 +52,9 @@ def test_growth_measures_runs_and_leaves_no_files(mnist, tmp_path, capsys):
 def test_growth_deletes_its_files_when_it_is_stopped(mnist, tmp_path, number):
     words = ["--only", "examples", "--times", "40", "--folder", tmp_path, "--out", tmp_path / "out"]
     process = subprocess.Popen(processes.module("benchmarks.growth", *words), stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("growth-*/idx/*")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert list(tmp_path.glob("growth-*/idx/*"))
+    wait_until(lambda: any(tmp_path.glob("growth-*/idx/*")), every=0.01)
     process.send_signal(number)
-    assert b"Traceback" not in process.communicate(timeout=60)[1]
+    assert b"Traceback" not in process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
     assert not list(tmp_path.glob("growth-*"))
 

@@ -4,11 +4,10 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
-from support import ROOT
+from support import PATIENCE, ROOT, wait_until
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def start(project: Path, *words: str, **env: str) -> "subprocess.Popen[str]":
 
 def call(project: Path, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
     process = start(project, *words, **env)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
@@ -61,8 +60,7 @@ def test_the_environment_is_made_once_and_again_when_the_lock_changes(project):
 
 def test_a_call_that_was_killed_is_repaired_by_the_next(project):
     process = start(project)
-    while not (project / ".venv").exists():
-        time.sleep(0.01)
+    wait_until((project / ".venv").exists, every=0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (project / ".venv" / "installed.lock").exists()
@@ -103,7 +101,7 @@ def test_no_module_of_the_current_folder_is_run(project, tmp_path):
 def test_two_calls_at_once_do_not_break_each_other(project):
     calls = [start(project, str(number)) for number in range(3)]
     for number, process in enumerate(calls):
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
         assert f"['{number}']" in out
     assert call(project).stderr == ""

@@ -10,14 +10,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import jsonschema
 import pytest
 import yaml
-from support import ROOT, RUN, wait_for
+from support import PATIENCE, ROOT, RUN, wait_for
 
 from estimator_mnist.config import flags
 from estimator_mnist.model_dir import checkpoints
@@ -278,7 +277,7 @@ def test_the_image_s_process_1_saves_at_sigterm_and_goes_on(image):
     alone = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"]
     if not shutil.which(alone[0]) or subprocess.run([*alone, "true"], capture_output=True).returncode:
         pytest.skip("needs process namespaces (unshare)")
-    words = [*entrypoint(image), *RUN, "--train_steps", "100000", "--evals", "2", "--model_dir", "run"]
+    words = [*entrypoint(image), *RUN, "--train_steps", "100000", "--evals", "100", "--model_dir", "run"]
     process = subprocess.Popen(
         [*alone, *words],
         cwd=image / "work",
@@ -287,11 +286,10 @@ def test_the_image_s_process_1_saves_at_sigterm_and_goes_on(image):
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(process, image / "work" / "run", "model.ckpt-0.index")
-    time.sleep(1)
+    wait_for(process, image / "work" / "run", "model.ckpt-1000.index")
     (python,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert Path(f"/proc/{python}/status").read_text().split("NSpid:")[1].split()[1] == "1"
     os.kill(int(python), signal.SIGTERM)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143 and err == "" and "which is saved; run the same command to resume" in out
     assert checkpoints.steps(image / "work" / "run")[0] > 0

@@ -3,11 +3,10 @@
 import json
 import os
 import socket
-import time
 from pathlib import Path
 
 import pytest
-from support import launch
+from support import PATIENCE, launch
 
 from estimator_mnist.distribute import tf_config
 from input_fns import InputError
@@ -105,13 +104,11 @@ def test_a_task_that_does_not_come_is_named_within_the_timeout(tmp_path: Path, m
     cluster = {"worker": [free_address(), free_address()]}
     monkeypatch.setenv("TF_CONFIG", config(type, index, cluster))
     process = launch(tmp_path, *RUN, "--strategy", "multi_worker", "--cluster_timeout", "3")
-    began = time.monotonic()
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, errors
     address = cluster["worker"][1 - index]
     assert errors.startswith(f"error: {missing} at {address} of TF_CONFIG did not answer within 3 s")
     assert errors.count("\n") == 1
-    assert time.monotonic() - began < 120
 
 
 def test_what_describes_no_cluster_is_ignored(cli, tmp_path):

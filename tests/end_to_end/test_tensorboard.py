@@ -5,12 +5,11 @@ import re
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Iterator
 
 import pytest
-from support import ROOT, end, start
+from support import PATIENCE, ROOT, end, start, wait_until
 
 from estimator_mnist.system.interpreter import module_command
 
@@ -23,7 +22,6 @@ RUNS = {
     "digits-dense": ["--model", "dense", "--train_steps", "126", "--evals", "3"],
     "digits-lenet5": ["--model", "lenet5", "--train_steps", "40", "--evals", "2"],
 }
-PATIENCE = 30_000  # milliseconds, for machines much slower than ours
 EVENT_BYTES = 20_000_000  # what a default run may leave for TensorBoard
 
 
@@ -48,18 +46,17 @@ def address(runs: Path, tmp_path_factory) -> Iterator[str]:
     with open(log, "w") as output:
         process = subprocess.Popen(words, cwd=ROOT, env=os.environ, stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
+
+        def answers() -> bool:
+            assert process.poll() is None, log.read_text()
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        else:
-            pytest.fail(log.read_text())
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        wait_until(answers, every=0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +72,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
     opened, asked = browser.new_page(viewport={"width": 1500, "height": 1400}), []
-    opened.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
+    opened.set_default_timeout(PATIENCE * 1000)
+    expect.set_options(timeout=PATIENCE * 1000)
     opened.on("request", lambda request: asked.append(request.url))
     yield opened
     opened.close()

@@ -8,12 +8,12 @@ import shutil
 import signal
 import subprocess
 import termios
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support import PATIENCE, wait_until
 
 from estimator_mnist.predict.contact_sheet import Answer, ContactSheets
 from estimator_mnist.system.interpreter import module_command
@@ -137,10 +137,14 @@ def test_many_files_come_in_order_from_several_processes(run, digits):
 def wait_until_full(pipe: int) -> None:
     """Waits until nothing more comes into a pipe, for its writer waits for room."""
     before, waiting = -1, array.array("i", [0])
-    while before != waiting[0] or waiting[0] < 50_000:
+
+    def is_full() -> bool:
+        nonlocal before
         before = waiting[0]
-        time.sleep(0.5)
         fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+        return before == waiting[0] and before >= 50_000
+
+    wait_until(is_full, every=0.5)
 
 
 @pytest.mark.parametrize("reader", ["reads", "has stopped"])
@@ -160,18 +164,24 @@ def test_no_process_outlives_an_end_amid_the_work(run, digits, how, reader):
         process.stdout.close()
     else:
         os.killpg(process.pid, how) if how == signal.SIGINT else process.send_signal(how)
-    assert process.wait(30) == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9, "closed pipe": 1}[how]
+    expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9, "closed pipe": 1}[how]
+    assert process.wait(PATIENCE) == expected
     if how != signal.SIGKILL:  # of which Python's multiprocessing says that it cleans up
         assert process.stderr.read() == b""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(process.pid, 0)  # is anyone left?
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    pytest.fail("processes were left")
+    try:
+        wait_until(lambda: not group_exists(process.pid), seconds=60)
+    except AssertionError:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
+def group_exists(group: int) -> bool:
+    """Tells whether a process group has a process left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
