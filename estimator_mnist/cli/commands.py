@@ -1,7 +1,6 @@
-"""The commands, each from flags to exit code. TensorFlow is imported only where a command comes to need it."""
+"""The commands, each from flags to exit code. A command imports TensorFlow only when it needs it."""
 
 import dataclasses
-import functools
 import json
 import sys
 from pathlib import Path
@@ -25,7 +24,7 @@ from input_fns import InputError
 
 
 def train(started: float) -> int:
-    """The main job: trains to the end, or says that this has been done."""
+    """Trains to the end, or says that the run is finished."""
     with Stopper() as stopper:
         try:
             return _train(started, stopper)
@@ -71,25 +70,29 @@ def _train_to_the_end(
     task: Optional[Task],
 ) -> Dict[str, Any]:
     _configure_tensorflow(experiment)
-    from estimator_mnist.training import train_and_evaluate
-    from estimator_mnist.training.cluster import worker as cluster_training
+    from estimator_mnist import pipeline
+    from estimator_mnist.training.cluster import worker
+    from estimator_mnist.training.job import Job
 
-    cluster = cluster_training.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
+    cluster = worker.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
     with errors.as_user_error(model_dir / FILE_NAME, data):
-        outcome, ended = train_and_evaluate.run(experiment, data, model_dir, started, stopper, cluster)
-    console.show_predictions(ended.classified, experiment.class_names)
+        job = Job(experiment, data, model_dir, stopper, console.TerminalProgress(experiment), cluster)
+        outcome, classified = pipeline.run(job, started)
+    console.show_predictions(classified, experiment.class_names)
     return outcome
 
 
 def _take_part(experiment: Experiment, data: input_fns.Data, model_dir: Path, stopper: Stopper, task: Task) -> int:
     """Takes the part of a task beside the chief in the main job."""
     _configure_tensorflow(experiment)
-    from estimator_mnist.training.cluster import worker as cluster_training
+    from estimator_mnist.training.cluster import worker
+    from estimator_mnist.training.job import Job
 
-    cluster = cluster_training.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
+    cluster = worker.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
     assert cluster
     with errors.as_user_error(model_dir / FILE_NAME, data):
-        done = cluster_training.take_part(experiment, data, model_dir, stopper, cluster, FLAGS.clean)
+        job = Job(experiment, data, model_dir, stopper, console.TerminalProgress(experiment), cluster)
+        done = worker.take_part(job, cluster, FLAGS.clean)
     terminal.say(f"{task.name}: {'done' if done else 'nothing to do: the run is trained to its end'}")
     return 0
 
@@ -104,21 +107,21 @@ def evaluate(started: float) -> int:
         other = _alone(flags.override_session(prepare.stored_experiment(against, "--against")))
         others_data = _data_of(other, against)
     _configure_tensorflow(experiment)
-    from estimator_mnist.evaluation import evaluate as evaluation
+    from estimator_mnist.evaluation import evaluate
 
     with errors.as_user_error(model_dir / FILE_NAME, data):
-        result, classified = evaluation.evaluate(experiment, data, model_dir, checkpoint)
+        result, classified = evaluate.evaluate(experiment, data, model_dir, checkpoint)
     if against:
         with errors.as_user_error(against / FILE_NAME, others_data):
-            others = evaluation.evaluate(other, others_data, against).classified
-        compared = evaluation.compare(classified, others, model_dir, against)
-        result["against"] = {"model_dir": str(against), **compared._asdict()}
+            others = evaluate.evaluate(other, others_data, against).classified
+        comparison = evaluate.compare(classified, others, model_dir, against)
+        result["against"] = {"model_dir": str(against), **comparison._asdict()}
     if FLAGS.json:
         print(json.dumps(result))
         return 0
-    evaluation.show(result, experiment)
+    evaluate.show(result, experiment)
     if against:
-        evaluation.show_comparison(compared, model_dir, against)
+        evaluate.show_comparison(comparison, model_dir, against)
     return 0
 
 
@@ -128,41 +131,41 @@ def predict(started: float) -> int:
     if not FLAGS.files:
         raise InputError("predict: names no files; give image files, folders of them, or - for standard input")
     quiet_tensorflow(flags.verbose())
-    from estimator_mnist.predict import command as predict
+    from estimator_mnist.predict import command
 
-    def load() -> predict.Classifier:
+    def load() -> command.Classifier:
         _configure_tensorflow(experiment)
         from estimator_mnist.predict import classifier
 
         return classifier.load(model_dir, experiment)
 
-    predict.run(FLAGS.files, FLAGS.preprocess, experiment, load, FLAGS.json, FLAGS.contact_sheet)
+    command.run(FLAGS.files, FLAGS.preprocess, experiment, load, FLAGS.json, FLAGS.contact_sheet)
     return 0
 
 
 def export(started: float) -> int:
-    """Writes a checkpoint in other formats, each checked."""
+    """Writes a checkpoint in other formats and checks each of them."""
     formats = flags.formats()
     model_dir, experiment = _trained()
     checkpoint = flags.checkpoint(model_dir)
     data = _data_of(experiment, model_dir)
     with prepare.in_use(model_dir):
         _configure_tensorflow(experiment)
-        from estimator_mnist.export import command as export
+        from estimator_mnist.export import command
 
         with errors.as_user_error(model_dir / FILE_NAME, data):
-            rows, failures = export.export(experiment, data, model_dir, checkpoint, formats)
+            rows, failures = command.export(experiment, data, model_dir, checkpoint, formats)
     if FLAGS.json:
         print(json.dumps([row._asdict() for row in rows]))
     else:
-        export.show(rows, experiment.evaluated_split)
+        command.show(rows, experiment.evaluated_split)
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
 def report(started: float) -> int:
-    """Makes the report, the pictures and TensorBoard's view of the evaluated split again, for a finished run."""
+    """Writes the report, the plots and TensorBoard's view of the evaluated split of a finished run again."""
     model_dir, experiment = _trained()
     outcome = results.read(model_dir)
     if outcome is None:
@@ -170,43 +173,57 @@ def report(started: float) -> int:
     data = _data_of(experiment, model_dir)
     with prepare.in_use(model_dir):
         _configure_tensorflow(experiment)
-        from estimator_mnist.report import html_page as report
+        from estimator_mnist.report import html_page
 
         with errors.as_user_error(model_dir / FILE_NAME, data):
-            path = report.write_again(experiment, outcome, data, model_dir)
+            path = html_page.rebuild(experiment, outcome, data, model_dir)
     terminal.say(f"Report: {path}   Pictures: {model_dir / 'plots'}")
     return 0
 
 
 def _trained() -> Tuple[Path, Experiment]:
-    """Returns the model_dir that the flags name and its experiment, with what flags may change of it.
+    """Returns the model_dir that the flags name, and its experiment with the flags that may change.
 
     Raises:
-        InputError: It holds none, or a flag contradicts it.
+        InputError: It holds no experiment, or a flag contradicts it.
     """
-    quiet_tensorflow(flags.verbose())  # a remote model_dir brings TensorFlow with it
+    quiet_tensorflow(flags.verbose())  # a remote model_dir imports TensorFlow
     model_dir = flags.model_dir()
     return model_dir, _alone(flags.override(prepare.stored_experiment(model_dir)))
 
 
 def _alone(experiment: Experiment) -> Experiment:
-    """Returns an experiment as one process works with it that trains nothing."""
+    """Returns an experiment for a process that trains nothing, and so needs no other process."""
     tf_config.leave()
     return dataclasses.replace(experiment, strategy="none", replicas=0)
 
 
 def _data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
-    """Returns the data that a model_dir's run was trained on.
+    """Returns the data that the run of a model_dir was trained on.
 
     Raises:
-        InputError: It is not there, or is other data.
+        InputError: There is no such data, or it has changed since.
     """
     quiet_tensorflow(flags.verbose())
-    say = functools.partial(print, file=sys.stderr)  # standard output is for the result, JSON perhaps
-    data = _find(experiment, say)
-    if data.digest != experiment.data_digest:
-        raise InputError(f"--model_dir {model_dir}: was trained on other data than {data.description}")
+    data = _find(experiment, _say_to_stderr)
+    current = {
+        "data_digest": data.digest,
+        "train_examples": data.train.examples,
+        "test_examples": data.test.examples,
+        "class_names": data.class_names,
+        "image_shape": data.image_shape,
+    }
+    changed = [name for name, value in current.items() if value != getattr(experiment, name)]
+    if changed:
+        raise InputError(
+            f"--model_dir {model_dir}: was trained on other data than {data.description} (its {changed[0]} differs)"
+        )
     return data
+
+
+def _say_to_stderr(line: str) -> None:
+    """Prints a remark where it cannot mix with a command's output, which may be JSON."""
+    print(terminal.printable(line), file=sys.stderr)
 
 
 def _configure_tensorflow(experiment: Experiment) -> None:
@@ -223,29 +240,39 @@ def _named_data() -> input_fns.Data:
 
 
 def _find(named: Union[Experiment, absl_flags.FlagValues], say: Callable[[str], None]) -> input_fns.Data:
-    """Returns the data that flags, or the experiment of a run, name."""
-    stream = named.input == "stream"
-    place = named.dataset, named.source, named.data_dir, named.idx_dir
-    return input_fns.find(*place, stream, say, named.validation_size or 0)
+    """Returns the data that the flags, or the experiment of a run, name."""
+    return input_fns.find(
+        named.dataset,
+        named.source,
+        named.data_dir,
+        named.idx_dir,
+        stream=named.input == "stream",
+        say=say,
+        validation_size=named.validation_size or 0,
+    )
 
 
 def cluster(started: float) -> int:
-    """Runs the main job by several processes of this machine."""
+    """Trains with several processes of this machine."""
     quiet_tensorflow(flags.verbose())
-    from estimator_mnist.cli import local_cluster as cluster
+    from estimator_mnist.cli import local_cluster
 
-    return cluster.run(_named_data)
+    return local_cluster.run(_named_data)
 
 
 def sweep(words: List[str]) -> int:
-    """Runs the main job over lists of values, or a search; the words are their flags."""
+    """Trains once for every combination of lists of values, or searches.
+
+    Args:
+        words: The command line after `sweep`. Its flags take lists and ranges.
+    """
     quiet_tensorflow(flags.verbose())
-    from estimator_mnist.sweep import command as sweep
+    from estimator_mnist.sweep import command
 
-    return sweep.run(words, _named_data)
+    return command.run(words, _named_data)
 
 
-COMMANDS: Dict[str, Callable[[float], int]] = {
+COMMANDS: Dict[str, Callable[[float], int]] = {  # each takes time.time() at the start of the process
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
@@ -253,9 +280,8 @@ COMMANDS: Dict[str, Callable[[float], int]] = {
     "report": report,
     "cluster": cluster,
 }
-PASSING_ON: Dict[str, Callable[[List[str]], int]] = {
+LAUNCHERS: Dict[str, Callable[[List[str]], int]] = {  # of programs with command lines of their own
     "benchmark": launchers.benchmark,
-    "sweep": sweep,
     "tensorboard": launchers.tensorboard,
     "test": launchers.test,
 }

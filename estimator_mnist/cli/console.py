@@ -11,6 +11,7 @@ from tqdm import tqdm
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.evaluation.metrics import Classified
 from estimator_mnist.system.terminal import percent, printable, say, table
+from estimator_mnist.training.progress import Progress
 from input_fns import Data
 
 SHOWN_PREDICTIONS = 6
@@ -18,7 +19,7 @@ SHOWN_PREDICTIONS = 6
 PROGRESS_PIPE = "ESTIMATOR_MNIST_PROGRESS_PIPE"
 
 
-class TerminalProgress:
+class TerminalProgress(Progress):
     """The progress of a run. While it is entered as a context it shows a bar if standard error is a terminal."""
 
     def __init__(self, experiment: Experiment, start: int = 0):
@@ -27,21 +28,21 @@ class TerminalProgress:
         start: The step that it resumes from.
         """
         self._experiment = experiment
-        self._bar = tqdm(
-            total=experiment.total_steps,
-            initial=start,
-            unit="step",
-            disable=not sys.stderr.isatty(),
-            dynamic_ncols=True,
-            leave=False,
-            bar_format="{percentage:3.0f}% |{bar}| step {n_fmt}/{total_fmt}, {remaining} left{postfix}",
-        )
         self._step = start
         pipe = os.environ.pop(PROGRESS_PIPE, None)  # popped, so that child processes do not inherit it
         self._pipe = open(int(pipe), "w", buffering=1) if pipe else None  # noqa: SIM115  closed with the bar
         self._scalars: Optional[Dict[str, float]] = None
 
     def __enter__(self) -> "TerminalProgress":
+        self._bar = tqdm(
+            total=self._experiment.total_steps,
+            initial=self._step,
+            unit="step",
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+            leave=False,
+            bar_format="{percentage:3.0f}% |{bar}| step {n_fmt}/{total_fmt}, {remaining} left{postfix}",
+        )
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -52,6 +53,14 @@ class TerminalProgress:
     def say(self, line: str) -> None:
         """Prints a line above the bar."""
         say(line)
+
+    def network(self, rows: List[Any]) -> None:
+        """Prints the table of the layers."""
+        say(network_table(rows) + "\n")
+
+    def begins(self, step: int) -> None:
+        """Starts the bar at a step; called before it is shown."""
+        self._step = step
 
     def trained(self, step: int, scalars: Dict[str, float]) -> None:
         """Moves the bar to a step and shows its "loss", "accuracy" and "images_per_second"."""

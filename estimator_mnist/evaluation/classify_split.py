@@ -1,58 +1,45 @@
-"""One pass of a checkpoint over the evaluated split: all that is shown of a finished run comes from it."""
+"""A checkpoint's answers on the evaluated split: all that is shown of a finished run comes from this one pass."""
 
 import numpy as np
 import tensorflow as tf
 
-import input_fns
 from estimator_mnist.architectures import create_network
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.evaluation.metrics import Classified
-from estimator_mnist.layers.network import scaled
 from estimator_mnist.layers.variables import Shape
-from estimator_mnist.model import cpu_parallelism
-from estimator_mnist.training import run_config
+from estimator_mnist.training.estimator import Estimator, Evaluation
 
 
-def over_split(experiment: Experiment, data: input_fns.Data, checkpoint: str) -> Classified:
+def by_checkpoint(experiment: Experiment, estimator: Estimator, checkpoint: str) -> Classified:
     """Classifies every example of the split that the run is evaluated on.
+
+    The forward pass of an evaluation that the estimator has just made of the checkpoint is not repeated.
 
     Args:
         experiment: Whose network it is.
-        data: Its data.
-        checkpoint: Path prefix of a whole checkpoint.
+        estimator: Made with the experiment's data.
+        checkpoint: Path prefix of an intact checkpoint.
     """
-    network = create_network(experiment)
-    with tf.Graph().as_default(), tf.compat.v1.Session(config=run_config.session_config(experiment)) as session:
-        batches = input_fns.eval_input_fn(data.test, experiment.eval_batch_size)
-        features, labels = tf.compat.v1.data.make_one_shot_iterator(batches).get_next()
-        network.build(experiment.seed)
-        network.restore(session, checkpoint)
-        shards = [
-            network.outputs(scaled(shard))
-            for shard in cpu_parallelism.split_for_inference(experiment, features["image"])
-        ]
-        # Of the last two layers, each in one part.
-        hidden, logits = (tf.concat([outputs[layer][0] for outputs in shards], axis=0) for layer in (-2, -1))
-        parts = []
-        while True:
-            try:
-                parts.append(session.run((features["image"], labels, logits, hidden)))
-            except tf.errors.OutOfRangeError:
-                break
-        kernel = session.run(next(iter(network.variables.values())).parts[0])
-    images, labels, logits, hidden = (np.concatenate(part) for part in zip(*parts))
+    return from_evaluation(experiment, estimator.classify(checkpoint), checkpoint)
+
+
+def from_evaluation(experiment: Experiment, evaluation: Evaluation, checkpoint: str) -> Classified:
+    """Returns the outputs of an evaluation, with the first layer's weights of the checkpoint."""
+    outputs = evaluation.outputs
+    first_weight = next(iter(create_network(experiment).weight_shapes()))
+    kernel = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_tensor(first_weight)
     return Classified(
-        images.reshape(-1, *experiment.image_shape[:2]),
-        labels,
-        logits,
-        hidden,
-        _as_images(kernel, experiment.image_shape),
-        experiment.evaluated_split,
+        images=outputs["image"].reshape(-1, *experiment.image_shape[:2]),
+        labels=outputs["label"],
+        logits=outputs["logits"],
+        hidden=outputs["hidden"],
+        filters=_as_images(kernel, experiment.image_shape),
+        split=experiment.evaluated_split,
     )
 
 
 def _as_images(kernel: np.ndarray, image_shape: Shape) -> np.ndarray:
-    """Returns a kernel of the first layer, float32 [height, width, 1, filters] or [28 * 28, units], as images.
+    """Returns a kernel of the first layer, [height, width, 1, filters] or [pixels, units], as images.
 
     Returns:
         float32 [height, width, filters].

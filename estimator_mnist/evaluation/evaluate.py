@@ -1,6 +1,5 @@
 """The evaluation of one checkpoint, apart from training, and the comparison of two."""
 
-import tempfile
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional
 
@@ -42,14 +41,9 @@ def evaluate(
         InputError: There is no checkpoint, or the one named is damaged or another network's.
     """
     checkpoint = checkpoints.checked(experiment, model_dir, checkpoint)
-    # Estimator writes each evaluation as an event beside the model: here beside a folder that is thrown away.
-    with tempfile.TemporaryDirectory() as scratch:
-        estimator = estimators.create(experiment, Path(scratch))
-        found = estimator.evaluate(
-            lambda: input_fns.eval_input_fn(data.test, experiment.eval_batch_size), checkpoint_path=checkpoint
-        )
-    result = {name: value.item() for name, value in found.items()}
-    classified = classify_split.over_split(experiment, data, checkpoint)
+    evaluation = estimators.create(experiment, model_dir, data).classify(checkpoint)
+    result = {name: value.item() for name, value in evaluation.figures.items()}
+    classified = classify_split.from_evaluation(experiment, evaluation, checkpoint)
     examples = len(classified.labels)
     calibration = statistics.calibration(classified.probabilities, classified.labels)
     result["examples"], result["mistakes"] = examples, classified.mistakes

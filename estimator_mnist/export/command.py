@@ -2,7 +2,6 @@
 
 import functools
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -13,13 +12,14 @@ import input_fns
 from estimator_mnist.config.experiment import FILE_NAME, Experiment
 from estimator_mnist.export import runtimes
 from estimator_mnist.export.formats import FORMATS, INT8_LOSS, Source
-from estimator_mnist.layers import network
 from estimator_mnist.model import cpu_parallelism, serving_signatures
 from estimator_mnist.model_dir import checkpoints, saved_models
 from estimator_mnist.system import errors, terminal
 from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.paths import is_remote, path_of, replace_file, rmtree
 from estimator_mnist.training import estimator as estimators
+from estimator_mnist.training import run_config
+from estimator_mnist.training.estimator import Evaluation
 
 CALIBRATION_IMAGES = 500
 EPSILON = 1e-9  # accuracies are multiples of 1 / examples
@@ -61,19 +61,18 @@ def export(
     checkpoint = checkpoints.checked(experiment, model_dir, checkpoint)
     checkpoints.remove_unfinished(model_dir)
     (model_dir / saved_models.FOLDER).mkdir(exist_ok=True)
-    estimator = estimators.create(experiment, model_dir)
-    images, labels = _arrays(input_fns.eval_input_fn(data.test, experiment.test_examples))
-    reference = _by_estimator(experiment, data, estimator, checkpoint)
+    estimator = estimators.create(experiment, model_dir, data)
+    check = _check_by(estimator.classify(checkpoint))
     place = path_of(checkpoint)
     size = sum(path.stat().st_size for path in place.parent.glob(f"{place.name}.[di]*"))
-    rows, failures = [_row("checkpoint", place, size, reference, reference, labels)], []
+    rows, failures = [check.row("checkpoint", place, size, check.reference)], []
     # Beside the files, so that each can be renamed to its place; a remote one is copied to it.
     beside = None if is_remote(model_dir) else model_dir / saved_models.FOLDER
     with tempfile.TemporaryDirectory(prefix="new-", dir=beside) as scratch:
         source = _source(experiment, data, estimator, checkpoint, Path(scratch))
         for name in names:
             try:
-                rows.append(_write_and_check(name, source, Path(scratch, name), model_dir, images, labels, reference))
+                rows.append(_write_and_check(name, source, Path(scratch, name), model_dir, check))
             except Exception as error:
                 failures.append(_told(name, error, model_dir, data))
     return rows, failures
@@ -92,15 +91,7 @@ def show(rows: Sequence[Row], split: str = "test") -> None:
     terminal.say(terminal.table(lines, headers))
 
 
-def _write_and_check(
-    name: str,
-    source: Source,
-    scratch: Path,
-    model_dir: Path,
-    images: np.ndarray,
-    labels: np.ndarray,
-    reference: runtimes.Outcome,
-) -> Row:
+def _write_and_check(name: str, source: Source, scratch: Path, model_dir: Path, check: "_Check") -> Row:
     form, folder = FORMATS[name], model_dir / saved_models.FOLDER
     scratch.mkdir()
     if form.file:
@@ -111,16 +102,16 @@ def _write_and_check(
         new = final if final.exists() else scratch / final.name
     if new != final:
         form.write(source, new)
-    outcome = form.run(new, images, source.experiment.eval_batch_size)
-    wrong = _difference(outcome, reference, labels, form.exact)
+    outcome = form.run(new, check.images, source.experiment.eval_batch_size)
+    wrong = check.difference(outcome, form.exact)
     if wrong:
         if new == final:
             rmtree(final)
-        raise RunError(f"--formats {name}: not written, for {wrong}")
+        raise RunError(f"--formats {name}: not written: {wrong}")
     if new != final:
         _put(new, final)
     size = sum(path.stat().st_size for path in [final, *final.rglob("*")] if path.is_file())
-    return _row(name, final, size, outcome, reference, labels)
+    return check.row(name, final, size, outcome)
 
 
 def _put(new: Path, final: Path) -> None:
@@ -134,48 +125,41 @@ def _put(new: Path, final: Path) -> None:
         replace_file(final, new.read_bytes())
 
 
-def _difference(
-    outcome: runtimes.Outcome, reference: runtimes.Outcome, labels: np.ndarray, exact: bool
-) -> Optional[str]:
-    """Returns in what a format is worse than it may be, None if in nothing."""
-    found, wanted = (float(np.mean(classes == labels)) for classes in (outcome.classes, reference.classes))
-    if not np.isfinite(outcome.logits).all():
-        return "its logits are not finite"
-    if exact:
-        others = int(np.sum(outcome.classes != reference.classes))
-        return f"{others:,} of {len(labels):,} images get another class than from the Estimator" if others else None
-    if found < wanted - INT8_LOSS - EPSILON:
-        return f"its accuracy is {100 * found:.2f}%, more than {100 * INT8_LOSS:.1f} points below {100 * wanted:.2f}%"
-    return None
+class _Check(NamedTuple):
+    """What a format is checked against: the evaluated split, and what the Estimator makes of it."""
+
+    images: np.ndarray  # float32 [n, height, width, channels] in [0, 1]
+    labels: np.ndarray  # int32 [n]
+    reference: runtimes.Outcome
+
+    def difference(self, outcome: runtimes.Outcome, exact: bool) -> Optional[str]:
+        """Returns in what a format is worse than it may be, None if in nothing."""
+        if not np.isfinite(outcome.logits).all():
+            return "its logits are not finite"
+        if exact:
+            others = int(np.sum(outcome.classes != self.reference.classes))
+            differ = f"{others:,} of {len(self.labels):,} images get another class than from the Estimator"
+            return differ if others else None
+        accuracy, wanted = self._accuracy(outcome), self._accuracy(self.reference)
+        if accuracy < wanted - INT8_LOSS - EPSILON:
+            limit = f"more than {100 * INT8_LOSS:.1f} points below {100 * wanted:.2f}%"
+            return f"its accuracy is {100 * accuracy:.2f}%, {limit}"
+        return None
+
+    def row(self, name: str, path: Path, size: int, outcome: runtimes.Outcome) -> Row:
+        difference = float(np.abs(outcome.logits - self.reference.logits).max())
+        return Row(name, str(path), size, difference, self._accuracy(outcome), outcome.images_per_second)
+
+    def _accuracy(self, outcome: runtimes.Outcome) -> float:
+        return float(np.mean(outcome.classes == self.labels))
 
 
-def _row(
-    name: str,
-    path: Path,
-    size: int,
-    outcome: runtimes.Outcome,
-    reference: runtimes.Outcome,
-    labels: np.ndarray,
-) -> Row:
-    difference = float(np.abs(outcome.logits - reference.logits).max())
-    accuracy = float(np.mean(outcome.classes == labels))
-    return Row(name, str(path), size, difference, accuracy, outcome.images_per_second)
-
-
-def _by_estimator(
-    experiment: Experiment, data: input_fns.Data, estimator: tf.estimator.Estimator, checkpoint: str
-) -> runtimes.Outcome:
-    """Returns what Estimator.predict says of the evaluated split; its time is that of the whole call, for each call
-    makes a graph and a session of its own."""
-
-    def input_fn() -> tf.data.Dataset:
-        return input_fns.eval_input_fn(data.test, experiment.eval_batch_size)
-
-    began = time.perf_counter()
-    found = list(estimator.predict(input_fn, checkpoint_path=checkpoint, yield_single_examples=False))
-    seconds = time.perf_counter() - began
-    classes, logits = (np.concatenate([batch[name] for batch in found]) for name in ("classes", "logits"))
-    return runtimes.Outcome(classes, logits, len(classes) / seconds)
+def _check_by(evaluation: Evaluation) -> _Check:
+    """Returns the check against an evaluation by the Estimator. Its time includes that of making graph and session."""
+    outputs = evaluation.outputs
+    speed = len(outputs["label"]) / evaluation.seconds
+    reference = runtimes.Outcome(outputs["classes"], outputs["logits"], speed)
+    return _Check(_as_float(outputs["image"]), outputs["label"], reference)
 
 
 def _source(
@@ -185,15 +169,19 @@ def _source(
     plain = estimator.export_saved_model(str(scratch / "plain"), receiver, checkpoint_path=checkpoint)
     # The first batch of a run of this seed: so many training images, chosen at random.
     count = min(CALIBRATION_IMAGES, experiment.train_examples)
-    shuffled = input_fns.train_input_fn(data.train, count, experiment.seed, stops=[1], input=experiment.input)
-    calibration, _ = _arrays(shuffled)
+    shuffled = functools.partial(
+        input_fns.train_input_fn, data.train, count, experiment.seed, stops=[1], input=experiment.input
+    )
+    with tf.Graph().as_default():  # not eagerly, which would take all memory of a GPU
+        features, _ = tf.compat.v1.data.make_one_shot_iterator(shuffled()).get_next()
+        with tf.compat.v1.Session(config=run_config.session_config(experiment)) as session:
+            calibration = _as_float(session.run(features[serving_signatures.IMAGE]))
     return Source(experiment, estimator, checkpoint, Path(plain.decode()), calibration)
 
 
-def _arrays(dataset: tf.data.Dataset) -> Tuple[np.ndarray, np.ndarray]:
-    """Returns the images, float32 [n, 28, 28, 1] in [0, 1], and the labels of a dataset's first batch."""
-    features, labels = next(iter(dataset))
-    return network.scaled(features[serving_signatures.IMAGE]).numpy(), labels.numpy()
+def _as_float(images: np.ndarray) -> np.ndarray:
+    """Returns images as `layers.network.scaled` does: float32 in [0, 1] from uint8 of 0 to 255."""
+    return images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images
 
 
 def _step(checkpoint: str) -> int:

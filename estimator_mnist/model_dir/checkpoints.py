@@ -39,7 +39,7 @@ def prefix(model_dir: Path, step: int) -> str:
     return str(model_dir / f"model.ckpt-{step}")
 
 
-def damage(path_prefix: str) -> Optional[str]:
+def corruption(path_prefix: str) -> Optional[str]:
     """Returns what is wrong with a checkpoint, None if it is whole.
 
     Reads every value, and so checks all of TensorFlow's checksums.
@@ -57,7 +57,7 @@ def damage(path_prefix: str) -> Optional[str]:
         return reason(error)
 
 
-def newest_whole(model_dir: Path) -> Tuple[int, Dict[int, str]]:
+def newest_intact(model_dir: Path) -> Tuple[int, Dict[int, str]]:
     """Finds the newest whole checkpoint, whatever the file `checkpoint` says.
 
     Returns:
@@ -68,7 +68,7 @@ def newest_whole(model_dir: Path) -> Tuple[int, Dict[int, str]]:
     """
     skipped: Dict[int, str] = {}
     for step in steps(model_dir):
-        wrong = damage(prefix(model_dir, step))
+        wrong = corruption(prefix(model_dir, step))
         if wrong is None:
             return step, skipped
         skipped[step] = wrong
@@ -93,13 +93,13 @@ def checked(experiment: Experiment, model_dir: Path, checkpoint: Optional[str]) 
         InputError: There is no checkpoint, or the one named is damaged or another network's.
     """
     if checkpoint is None:
-        step, skipped = newest_whole(model_dir)
+        step, skipped = newest_intact(model_dir)
         for damaged, wrong in skipped.items():
             print(f"Passed over model.ckpt-{damaged}, which is damaged: {wrong}", file=sys.stderr)
         if step in skipped or step not in steps(model_dir):
             raise InputError(f"--model_dir {model_dir}: holds no checkpoint yet; train first")
         return prefix(model_dir, step)
-    unfit = damage(checkpoint) or _difference(experiment, checkpoint)
+    unfit = corruption(checkpoint) or _difference(experiment, checkpoint)
     if unfit:
         raise InputError(f"--checkpoint {checkpoint}: cannot be used ({unfit}); name another one")
     return checkpoint
@@ -115,13 +115,13 @@ def _difference(experiment: Experiment, checkpoint: str) -> Optional[str]:
 
 
 def choose(model_dir: Path) -> Tuple[int, Dict[int, str]]:
-    """Makes the newest whole checkpoint the one that Estimator will restore; returns and raises as `newest_whole`.
+    """Makes the newest whole checkpoint the one that Estimator will restore; returns and raises as `newest_intact`.
 
     A damaged checkpoint stays until the run comes to its step again. Deleted is only what a killed process was still
     writing under a name of its own.
     """
     remove_unfinished(model_dir)
-    step, skipped = newest_whole(model_dir)
+    step, skipped = newest_intact(model_dir)
     kept = [f"model.ckpt-{other}" for other in reversed(steps(model_dir)) if other <= step and other not in skipped]
     if kept:
         if is_remote(model_dir):  # TensorFlow makes them relative to it: to Python its name is no absolute one
@@ -192,4 +192,4 @@ def forget_kept_after(model_dir: Path, step: int) -> None:
 def find(model_dir: Path, step: int) -> Optional[str]:
     """Returns the prefix of a step's whole checkpoint, kept or in the model_dir; None if there is none."""
     prefixes = [prefix(folder, step) for folder in (model_dir / KEPT, model_dir)]
-    return next((found for found in prefixes if damage(found) is None), None)
+    return next((found for found in prefixes if corruption(found) is None), None)

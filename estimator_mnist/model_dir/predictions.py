@@ -7,7 +7,6 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from estimator_mnist.evaluation.metrics import Classified
 from estimator_mnist.system.paths import replace_file
 
 FILE_NAME = "predictions.npz"
@@ -18,10 +17,10 @@ class Predictions(NamedTuple):
     probabilities: np.ndarray  # float32 [n, classes]
 
 
-def write(classified: Classified, model_dir: Path) -> None:
+def write(predicted: Predictions, model_dir: Path) -> None:
     """Writes model_dir/predictions.npz, whole or not at all."""
     buffer = io.BytesIO()
-    np.savez(buffer, labels=classified.labels, probabilities=classified.probabilities)
+    np.savez(buffer, labels=predicted.labels, probabilities=predicted.probabilities)
     replace_file(model_dir / FILE_NAME, buffer.getvalue())
 
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.system.paths import replace_file
@@ -10,28 +10,33 @@ from estimator_mnist.system.paths import replace_file
 FILE_NAME = "results.json"
 
 
-def collect(
-    experiment: Experiment,
-    parameters: int,
-    evaluations: Dict[int, Dict[str, float]],
-    epoch_loss: List[float],
-    images_per_second: float,
-    seconds: Dict[str, float],
-    tensorflow: str,
-) -> Dict[str, Any]:
+class Seconds(NamedTuple):
+    """How long the parts of a run took the process that finished it."""
+
+    to_first_step: float  # from the start of the process
+    training: float
+    evaluation: float
+    export: float
+    total: float
+
+
+class Measured(NamedTuple):
+    """What a finished run has measured."""
+
+    parameters: int  # trainable, of its network
+    train_loss: List[float]  # mean over the examples of each epoch
+    evaluations: Dict[int, Dict[str, float]]  # {step: {"loss", "accuracy"}}, the steps 0 and `total_steps` among them
+    images_per_second: float  # in training
+    seconds: Seconds
+    tensorflow: str  # its version
+
+
+def collect(experiment: Experiment, measured: Measured) -> Dict[str, Any]:
     """Returns the content of results.json.
 
-    Its keys that begin with "test" tell of "evaluated_split", which is "test" or "validation".
-
-    Args:
-        experiment: The finished experiment.
-        parameters: Trainable parameters of its network.
-        evaluations: {step: {"loss", "accuracy"}}, the steps 0 and `total_steps` among them.
-        epoch_loss: Sum of the training losses of the examples of each epoch.
-        images_per_second: Training throughput.
-        seconds: Of the process that finished the run: "to_first_step", "training", "evaluation", "export", "total".
-        tensorflow: Its version.
+    Its keys that begin with "test" are figures of "evaluated_split", which is "test" or "validation".
     """
+    evaluations = measured.evaluations
     best = best_step(evaluations)
     return {
         "model": experiment.model,
@@ -40,18 +45,18 @@ def collect(
         "train_examples": experiment.train_examples,
         "test_examples": experiment.test_examples,
         "evaluated_split": experiment.evaluated_split,
-        "parameters": parameters,
+        "parameters": measured.parameters,
         "batch_size": experiment.batch_size,
         "epochs": experiment.epochs,
         "seed": experiment.seed,
         "global_step": experiment.total_steps,
-        "tensorflow": tensorflow,
+        "tensorflow": measured.tensorflow,
         "untrained": _test_figures(evaluations[0]),
-        "train_loss": [loss / examples for loss, examples in zip(epoch_loss, _epoch_examples(experiment))],
+        "train_loss": measured.train_loss,
         "final": _test_figures(evaluations[experiment.total_steps]),
         "best": {"test_accuracy": evaluations[best]["accuracy"], "global_step": best},
-        "images_per_second": images_per_second,
-        "seconds": seconds,
+        "images_per_second": measured.images_per_second,
+        "seconds": measured.seconds._asdict(),
     }
 
 
@@ -67,6 +72,11 @@ def rank(evaluation: Mapping[str, float]) -> Tuple[float, float]:
 
 def _test_figures(evaluation: Dict[str, float]) -> Dict[str, float]:
     return {"test_loss": evaluation["loss"], "test_accuracy": evaluation["accuracy"]}
+
+
+def epoch_means(experiment: Experiment, epoch_loss: List[float]) -> List[float]:
+    """Returns the mean training loss of each epoch from the sums over its examples."""
+    return [loss / examples for loss, examples in zip(epoch_loss, _epoch_examples(experiment))]
 
 
 def _epoch_examples(experiment: Experiment) -> List[int]:

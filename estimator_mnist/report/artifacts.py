@@ -1,13 +1,13 @@
-"""What is made of a run that has come to its end: pictures, and what TensorBoard shows of the evaluated split."""
+"""What is made of a finished run: pictures, predictions, and what TensorBoard shows of the evaluated split."""
 
 from pathlib import Path
 from typing import Dict, List, NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 
-import input_fns
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.evaluation import classify_split, metrics, statistics
+from estimator_mnist.evaluation import metrics, statistics
 from estimator_mnist.evaluation.metrics import Classified, Mistake
 from estimator_mnist.evaluation.statistics import Calibration
 from estimator_mnist.model import losses
@@ -17,9 +17,19 @@ from estimator_mnist.report import lenet5_1998_curve, plots, tensorboard_project
 from estimator_mnist.system.paths import path_of
 
 SHOWN_MISTAKES = 24
+# The names of the curves' PNG files.
+FILE_NAMES = {"loss": "training_loss", "accuracy": "training_accuracy", "error": "error"}
 
 
-class Ending(NamedTuple):
+class History(NamedTuple):
+    """The curves of a finished run."""
+
+    train_loss: List[float]  # mean of each epoch
+    training: Scalars  # logged in training
+    evaluations: Dict[int, Dict[str, float]]  # {step: {"loss", "accuracy", ...}}
+
+
+class Artifacts(NamedTuple):
     """The evaluated split as the trained network classifies it, and the pictures of it."""
 
     classified: Classified
@@ -30,52 +40,53 @@ class Ending(NamedTuple):
     filters: bytes  # of the first layer, a PNG file
 
 
-def make(
-    experiment: Experiment,
-    data: input_fns.Data,
-    train_loss: List[float],
-    training: Scalars,
-    tests: Dict[int, Dict[str, float]],
-    model_dir: Path,
-) -> Ending:
-    """Classifies the evaluated split with the last checkpoint, and writes its pictures and predictions, and what
-    TensorBoard shows of it.
+def make(experiment: Experiment, classified: Classified, history: History, model_dir: Path) -> Artifacts:
+    """Writes the pictures and the predictions of a finished run, and what TensorBoard shows of its evaluated split.
 
     Args:
         experiment: The finished experiment.
-        data: Its data.
-        train_loss: Mean training loss of each epoch.
-        training: The scalars of its training.
-        tests: {step: {"loss", "accuracy", ...}} of its evaluations.
+        classified: Its evaluated split, as the last checkpoint classifies it.
+        history: Its curves.
         model_dir: Where it lives.
     """
-    names, checkpoint = experiment.class_names, checkpoints.prefix(model_dir, experiment.total_steps)
-    classified = classify_split.over_split(experiment, data, checkpoint)
     matrix = metrics.confusion_matrix(classified)
     mistakes = metrics.most_confident_mistakes(classified, SHOWN_MISTAKES)
     calibration = statistics.calibration(classified.probabilities, classified.labels)
-
     with plots.style():
-        epoch, split, unit = experiment.steps_per_epoch, experiment.evaluated_split, losses.create(experiment).unit
-        loss = plots.training_curves("loss", train_loss, training, tests, epoch, unit, split)
-        accuracy = plots.training_curves("accuracy", [], training, tests, epoch, split=split)
-        reliability = plots.reliability(calibration)
-        curves = {"training_loss": plots.png(loss), "training_accuracy": plots.png(accuracy)}
-        of_test = {
-            "confusion_matrix": plots.png(plots.confusion_matrix(matrix, names, split)),
-            "mistakes": plots.png(plots.mistakes(classified, mistakes, names)),
+        curves = _curves(experiment, history)
+        curves["reliability"] = plots.reliability(calibration)
+        of_split = {
+            "confusion_matrix": plots.png(plots.confusion_matrix(matrix, experiment.class_names, classified.split)),
+            "mistakes": plots.png(plots.mistakes(classified, mistakes, experiment.class_names)),
             "filters": plots.png(plots.filters(classified.filters)),
-            "reliability": plots.png(reliability),
+            "reliability": plots.png(curves["reliability"]),
         }
-        elements = {"loss": plots.svg(loss, "loss"), "accuracy": plots.svg(accuracy, "accuracy")}
-        elements["reliability"] = plots.svg(reliability, "reliability")
-        if experiment.recipe == "paper":
-            error = lenet5_1998_curve.figure(training, tests, experiment.steps_per_epoch)
-            curves["error"], elements["error"] = plots.png(error), plots.svg(error, "error")
-    plots.write({**curves, **of_test}, model_dir)
-    predictions.write(classified, model_dir)
-    tensorboard_projector.write(classified, names, model_dir)
-    tensorboard_summaries.write(
-        experiment, classified, of_test, path_of(f"{checkpoint}.index").stat().st_mtime, model_dir
+        of_training = {FILE_NAMES[name]: plots.png(curves[name]) for name in curves if name in FILE_NAMES}
+        elements = {name: plots.svg(curve, name) for name, curve in curves.items()}
+    plots.write({**of_training, **of_split}, model_dir)
+    predictions.write(predictions.Predictions(classified.labels, classified.probabilities), model_dir)
+    tensorboard_projector.write(classified, experiment.class_names, model_dir)
+    ended = path_of(f"{checkpoints.prefix(model_dir, experiment.total_steps)}.index").stat().st_mtime
+    tensorboard_summaries.write(experiment, classified, of_split, ended, model_dir)
+    return Artifacts(classified, matrix, mistakes, calibration, elements, of_split["filters"])
+
+
+def _curves(experiment: Experiment, history: History) -> Dict[str, Figure]:
+    """Returns the figures of the training: "loss", "accuracy" and, of the recipe "paper", "error"."""
+    losses_of, accuracies = (
+        plots.Curve(
+            quantity,
+            epoch_means,
+            history.training.get(quantity, {}),
+            {step: figures[quantity] for step, figures in history.evaluations.items()},
+        )
+        for quantity, epoch_means in (("loss", history.train_loss), ("accuracy", []))
     )
-    return Ending(classified, matrix, mistakes, calibration, elements, of_test["filters"])
+    epoch, split = experiment.steps_per_epoch, experiment.evaluated_split
+    curves = {
+        "loss": plots.training_curves(losses_of, epoch, losses.create(experiment).unit, split),
+        "accuracy": plots.training_curves(accuracies, epoch, "accuracy", split),
+    }
+    if experiment.recipe == "paper":
+        curves["error"] = lenet5_1998_curve.figure(history.training, history.evaluations, epoch)
+    return curves

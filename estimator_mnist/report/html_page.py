@@ -14,12 +14,13 @@ from PIL import Image
 import input_fns
 from estimator_mnist.architectures import create_network
 from estimator_mnist.config.experiment import DATA, Experiment
-from estimator_mnist.evaluation import metrics, statistics
+from estimator_mnist.evaluation import classify_split, metrics, statistics
 from estimator_mnist.model_dir import checkpoints, event_files
 from estimator_mnist.report import artifacts, plots
-from estimator_mnist.report.artifacts import Ending
+from estimator_mnist.report.artifacts import Artifacts
 from estimator_mnist.system.paths import replace_file
 from estimator_mnist.system.terminal import percent
+from estimator_mnist.training import estimator as estimators
 from input_fns import InputError
 
 FILE_NAME = "report.html"
@@ -28,7 +29,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 NOT_SET_BY_NAME = DATA | {"model", "dataset", "source", "recipe", "input"}
 
 
-def write(experiment: Experiment, results: Dict[str, Any], ended: Ending, model_dir: Path) -> Path:
+def write(experiment: Experiment, results: Dict[str, Any], ended: Artifacts, model_dir: Path) -> Path:
     """Writes model_dir/report.html, whole or not at all, and returns its path.
 
     Args:
@@ -75,20 +76,22 @@ def write(experiment: Experiment, results: Dict[str, Any], ended: Ending, model_
     return model_dir / FILE_NAME
 
 
-def write_again(experiment: Experiment, results: Dict[str, Any], data: input_fns.Data, model_dir: Path) -> Path:
-    """Makes anew what a finished run leaves beside results.json: plots, TensorBoard's part and the page.
+def rebuild(experiment: Experiment, results: Dict[str, Any], data: input_fns.Data, model_dir: Path) -> Path:
+    """Makes again what a finished run leaves beside results.json: plots, TensorBoard's part and the page.
 
     Args and returns: as `write`; the data is the experiment's.
 
     Raises:
-        InputError: The last checkpoint is not there, or is damaged.
+        InputError: The last checkpoint is missing or corrupt.
     """
-    wrong = checkpoints.damage(checkpoints.prefix(model_dir, experiment.total_steps))
+    checkpoint = checkpoints.prefix(model_dir, experiment.total_steps)
+    wrong = checkpoints.corruption(checkpoint)
     if wrong:
         raise InputError(f"--model_dir {model_dir}: the last checkpoint of the run cannot be read ({wrong})")
-    training, tests = event_files.scalars(model_dir), event_files.evaluations(model_dir)
-    made = artifacts.make(experiment, data, results["train_loss"], training, tests, model_dir)
-    return write(experiment, results, made, model_dir)
+    classified = classify_split.by_checkpoint(experiment, estimators.create(experiment, model_dir, data), checkpoint)
+    scalars, evaluations = event_files.scalars(model_dir), event_files.evaluations(model_dir)
+    history = artifacts.History(results["train_loss"], scalars, evaluations)
+    return write(experiment, results, artifacts.make(experiment, classified, history, model_dir), model_dir)
 
 
 def command(experiment: Experiment) -> str:

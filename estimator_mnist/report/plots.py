@@ -6,7 +6,7 @@ Figures are made without pyplot, which keeps state and takes a fifth of a second
 import io
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ContextManager, Dict, List, Sequence
+from typing import Any, ContextManager, Dict, List, NamedTuple, Sequence
 
 import matplotlib
 import numpy as np
@@ -14,15 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
-from estimator_mnist.evaluation import metrics
 from estimator_mnist.evaluation.metrics import Classified, Mistake
 from estimator_mnist.evaluation.statistics import Calibration
+from estimator_mnist.report.montage import montage
 from estimator_mnist.system.paths import replace_file
-
-if TYPE_CHECKING:
-    from estimator_mnist.model_dir.event_files import (
-        Scalars,  # with TensorFlow, which the picture of a sweep does without
-    )
 
 FOLDER = "plots"
 TRAINING, TEST = "#3a7bd5", "#e07a2f"  # readable on white and on near black
@@ -48,30 +43,29 @@ MISTAKE_COLUMNS = 8
 FILTER_PIXELS = 1000  # at most so wide
 
 
-def training_curves(
-    quantity: str,
-    epoch_means: Sequence[float],
-    training: "Scalars",
-    evaluations: Dict[int, Dict[str, float]],
-    steps_per_epoch: int,
-    unit: str = "share classified right",
-    split: str = "test",
-) -> Figure:
+class Curve(NamedTuple):
+    """A quantity over a run."""
+
+    quantity: str  # "loss" or "accuracy"
+    epoch_means: Sequence[float]  # over the training examples of each epoch; may be empty
+    training: Dict[int, float]  # {step: value}, logged in training
+    evaluations: Dict[int, float]  # {step: value}
+
+
+def training_curves(curve: Curve, steps_per_epoch: int, unit: str = "accuracy", split: str = "test") -> Figure:
     """Draws training and evaluations of one quantity over the epochs.
 
     Args:
-        quantity: "loss" or "accuracy".
-        epoch_means: Its mean over the training examples of each epoch; may be empty.
-        training: The scalars of training.
-        evaluations: {step: {quantity, ...}}.
+        curve: The quantity.
         steps_per_epoch: Steps in an epoch.
         unit: Of the quantity.
         split: What was evaluated, "test" or "validation".
     """
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
-    epoch_count = max(training.get(quantity, {0: 0.0})) / steps_per_epoch
-    logged = sorted(training.get(quantity, {}).items())
+    epoch_means = curve.epoch_means
+    epoch_count = max(curve.training, default=0) / steps_per_epoch
+    logged = sorted(curve.training.items())
     axes.plot(
         [step / steps_per_epoch for step, _ in logged],
         [value for _, value in logged],
@@ -83,10 +77,10 @@ def training_curves(
     if epoch_means:
         middles = [epoch + 0.5 for epoch in range(len(epoch_means))]
         axes.plot(middles, epoch_means, "o-", color=TRAINING, markersize=4, label="training, mean of the epoch")
-    tests = sorted((step, result[quantity]) for step, result in evaluations.items() if step)
-    steps, values = [step / steps_per_epoch for step, _ in tests], [value for _, value in tests]
+    evaluated = sorted((step, value) for step, value in curve.evaluations.items() if step)
+    steps, values = [step / steps_per_epoch for step, _ in evaluated], [value for _, value in evaluated]
     axes.plot(steps, values, "s--", color=TEST, markersize=4, label=split)
-    if quantity == "loss":
+    if curve.quantity == "loss":
         axes.set(title="Loss", ylabel=unit, yscale="log")
         decades = np.ptp(np.log10(axes.get_ylim()))
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades > 1 else range(1, 10)))
@@ -134,15 +128,17 @@ def mistakes(classified: Classified, chosen: Sequence[Mistake], names: Sequence[
     axes.set_axis_off()
     axes.set_title(f"The {len(chosen)} mistakes made with the highest probability" if chosen else "No mistakes")
     gap = 12
+    height, width = classified.images.shape[1:3]
     if chosen:
         images = np.stack([classified.images[mistake.position] for mistake in chosen])
         # One picture for all: an axes for each takes ten times as long.
-        axes.imshow(metrics.montage(images, columns, gap), cmap="gray_r", vmin=0, vmax=255)
-        axes.set_ylim(rows * (28 + gap) - 1, -1)
+        axes.imshow(montage(images, columns, gap), cmap="gray_r", vmin=0, vmax=255)
+        axes.set_ylim(rows * (height + gap) - 1, -1)
     for position, mistake in enumerate(chosen):
         row, column = divmod(position, columns)
         text = f"{names[mistake.predicted]} {100 * mistake.probability:.1f}%\nis {names[mistake.label]}"
-        axes.text(column * (28 + gap) + 14, row * (28 + gap) + 29, text, ha="center", va="top", fontsize=7)
+        place = column * (width + gap) + width / 2, row * (height + gap) + height + 1
+        axes.text(*place, text, ha="center", va="top", fontsize=7)
     return figure
 
 
@@ -157,7 +153,7 @@ def reliability(calibration: Calibration) -> Figure:
     axes.plot([0, 1], [0, 1], "--", color=INK, linewidth=1, alpha=0.6, label="as sure as right")
     for middle, part in zip(middles, filled):
         axes.text(middle, part.accuracy + 0.02, f"{part.examples:,}", ha="center", fontsize=6)
-    axes.set(title="Reliability", xlabel="probability of the class predicted", ylabel="share classified right")
+    axes.set(title="Reliability", xlabel="probability of the class predicted", ylabel="accuracy")
     axes.set(xlim=(0, 1), ylim=(0, 1.08))
     axes.legend(loc="upper left")
     return figure
@@ -173,7 +169,7 @@ def filters(images: np.ndarray) -> Image.Image:
     colours = matplotlib.colormaps["RdBu_r"]((values + 1) / 2, bytes=True)[..., :3]
     big = colours.repeat(scale, axis=1).repeat(scale, axis=2)
     gap = max(2, scale * width // 14)
-    channels = [metrics.montage(big[..., channel], columns, gap, fill=255) for channel in range(3)]
+    channels = [montage(big[..., channel], columns, gap, fill=255) for channel in range(3)]
     return Image.fromarray(np.stack(channels, axis=-1))
 
 

@@ -9,8 +9,9 @@ from google.protobuf import text_format
 from PIL import Image
 from tensorboard.plugins.projector import projector_config_pb2
 
-from estimator_mnist.evaluation.metrics import Classified, montage
+from estimator_mnist.evaluation.metrics import Classified
 from estimator_mnist.model_dir.event_files import folder_of
+from estimator_mnist.report.montage import montage
 from estimator_mnist.system.paths import is_remote, replace_file, rmtree
 
 CONFIG = "projector_config.pbtxt"  # where the projector looks for it, in the folder of a run
@@ -56,7 +57,8 @@ def write(classified: Classified, names: Sequence[str], model_dir: Path) -> None
             metadata_path=f"{where}/labels.tsv",
         )
         embedding.sprite.image_path = f"{where}/sprite.png"
-        embedding.sprite.single_image_dim.extend([28, 28])
+        height, width = classified.images.shape[1:3]
+        embedding.sprite.single_image_dim.extend([width, height])
         path.parent.mkdir(exist_ok=True)
         replace_file(path, text_format.MessageToString(config))
 

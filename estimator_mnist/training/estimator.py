@@ -3,33 +3,60 @@
 import copy
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
 
+import input_fns
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.distribute.tf_config import Task
 from estimator_mnist.model.model_fn import model_fn
+from estimator_mnist.model_dir import checkpoints
+from estimator_mnist.system.paths import path_of
 from estimator_mnist.training import run_config
 
 InputFn = Callable[[], tf.data.Dataset]
 
 
-def create(experiment: Experiment, model_dir: Path, task: Optional[Task] = None) -> "Estimator":
-    """Returns the Estimator of an experiment; `task` is this process's place in a cluster."""
-    return Estimator(model_fn, config=run_config.create(experiment, model_dir, task), params={"experiment": experiment})
+class Evaluation(NamedTuple):
+    """What one forward pass over the evaluated split gives."""
+
+    figures: Dict[str, Any]  # "loss", "global_step" and the metrics of the EstimatorSpec: NumPy scalars
+    outputs: Dict[str, np.ndarray]  # "image", "label" and the predictions of the EstimatorSpec, of all examples
+    seconds: float  # with the making of graph and session, where there were none yet
+
+
+def create(
+    experiment: Experiment, model_dir: Path, data: Optional[input_fns.Data] = None, task: Optional[Task] = None
+) -> "Estimator":
+    """Returns the Estimator of an experiment.
+
+    Args:
+        experiment: What model_fn is given.
+        model_dir: Where its checkpoints are.
+        data: Its data; needed for `classify`, and wherever `split_input_fn` is used.
+        task: This process's place in a cluster.
+    """
+    config = run_config.create(experiment, model_dir, task)
+    estimator = Estimator(model_fn, config=config, params={"experiment": experiment})
+    if data:
+        split, batch_size = data.test, experiment.eval_batch_size
+        estimator.split_input_fn = lambda: input_fns.eval_input_fn(split, batch_size)
+    return estimator
 
 
 class Estimator(tf.estimator.Estimator):
     """An Estimator that keeps the graph and the session of its evaluations.
 
-    The one of TensorFlow builds both anew for each evaluation, which takes ten times as long as a small network needs
-    for ten thousand images.
+    TensorFlow's builds both anew for each evaluation, which takes ten times as long as a small network needs for ten
+    thousand images.
     """
 
+    split_input_fn: InputFn  # the whole split that the experiment is evaluated on; see `create`
     beside_training = False  # whether another process trains, and deletes old checkpoints
-    evaluation_seconds = 0.0  # what the evaluations took so far, the making of their graph included
+    evaluation_seconds = 0.0  # that the evaluations took so far, with the making of their graph
+    _last: Optional[Evaluation] = None  # of the last step of the run
     _evaluation: Optional["_Evaluation"] = None
 
     def evaluate(
@@ -43,8 +70,8 @@ class Estimator(tf.estimator.Estimator):
         """Evaluates all of the input, and writes the result to `eval_dir(name)`; as `tf.estimator.Estimator.evaluate`.
 
         Args:
-            input_fn: Returns the dataset, of known cardinality. One and the same function is called once, however often
-                it is given.
+            input_fn: Returns the dataset, of known cardinality. The same function is called only once, however often it
+                is given.
             steps: Not offered: None.
             hooks: Not offered: none.
             checkpoint_path: What to evaluate; None: the newest checkpoint, or else the initial weights.
@@ -57,15 +84,24 @@ class Estimator(tf.estimator.Estimator):
             raise ValueError("steps and hooks: this Estimator evaluates all of its input, without hooks")
         return self._evaluate(input_fn, checkpoint_path or self.latest_checkpoint(), name)
 
-    def evaluate_initial(self, input_fn: InputFn, name: Optional[str] = None) -> Dict[str, Any]:
-        """Evaluates the initial weights, whatever checkpoints there are; else as `evaluate`."""
-        return self._evaluate(input_fn, None, name)
+    def evaluate_initial(self, name: Optional[str] = None) -> Dict[str, Any]:
+        """Evaluates the initial weights on the split, whatever checkpoints there are; else as `evaluate`."""
+        return self._evaluate(self.split_input_fn, None, name)
+
+    def classify(self, checkpoint: str) -> Evaluation:
+        """Evaluates a checkpoint on the split and returns the outputs of all examples, too; writes nothing.
+
+        The evaluation of the last step of the run, made by this object, is not made again.
+        """
+        if self._last and checkpoint == self._last_checkpoint():
+            return self._last
+        return self._kept(self.split_input_fn).run(checkpoint, with_outputs=True)
 
     def __deepcopy__(self, memo: Dict[int, Any]) -> "Estimator":
         """Returns a copy to train with, as `train_and_evaluate` makes in a cluster; what it keeps cannot be copied."""
         twin = copy.copy(self)
         twin._config = copy.deepcopy(self._config, memo)
-        twin._evaluation = None
+        twin._evaluation = twin._last = None
         return twin
 
     def _assert_members_are_not_overridden(self) -> None:
@@ -73,18 +109,24 @@ class Estimator(tf.estimator.Estimator):
         round, at one's own risk. The risk is small where TensorFlow's version is pinned, and the last to have it."""
 
     def _evaluate(self, input_fn: InputFn, checkpoint: Optional[str], name: Optional[str]) -> Dict[str, Any]:
-        began, evaluation = time.perf_counter(), self._kept(input_fn)
+        began, is_last = time.perf_counter(), checkpoint is not None and checkpoint == self._last_checkpoint()
+        evaluation = self._kept(input_fn)
         try:
-            result = evaluation.run(checkpoint)
+            evaluated = evaluation.run(checkpoint, with_outputs=is_last)
         except (tf.errors.NotFoundError, ValueError):  # ValueError: nothing of the checkpoint was left
             newest = self.latest_checkpoint()
             if not self.beside_training or newest in (None, checkpoint):
                 raise
             # Deleted by the process that trains, which keeps the last few only; it is far ahead.
             return self._evaluate(input_fn, newest, name)
-        self._write(result, name)
+        self._write(evaluated.figures, name)
         self.evaluation_seconds += time.perf_counter() - began
-        return result
+        if is_last:
+            self._last = evaluated._replace(seconds=time.perf_counter() - began)
+        return evaluated.figures
+
+    def _last_checkpoint(self) -> str:
+        return checkpoints.prefix(path_of(self.model_dir), self.params["experiment"].total_steps)
 
     def _kept(self, input_fn: InputFn) -> "_Evaluation":
         if self._evaluation is None or self._evaluation.input_fn is not input_fn:
@@ -111,7 +153,7 @@ class _Evaluation:
         with self._graph.as_default():
             step = tf.compat.v1.train.create_global_step()
             batches = input_fn()
-            # Repeated, so that the iterator is not made anew, which takes longer than a small network's forward pass.
+            # Repeated, because to make an iterator anew takes longer than a small network's forward pass.
             iterator = tf.compat.v1.data.make_initializable_iterator(batches.repeat())
             features, labels = iterator.get_next()
             spec = estimator.model_fn(features, labels, tf.estimator.ModeKeys.EVAL, estimator.config)
@@ -119,6 +161,7 @@ class _Evaluation:
             self._values = {name: value for name, (value, _) in metrics.items()}
             self._values[tf.compat.v1.GraphKeys.GLOBAL_STEP] = step
             self._batch = tf.group(*(update for _, update in metrics.values()))
+            self._outputs = {"image": features["image"], "label": labels, **(spec.predictions or {})}
             self._begin = tf.compat.v1.local_variables_initializer()
             self._initial = tf.compat.v1.global_variables_initializer()
             self._saver = tf.compat.v1.train.Saver(sharded=True)
@@ -130,13 +173,20 @@ class _Evaluation:
         if self._batches < 0:
             raise ValueError("input_fn: returns a dataset of unknown or infinite cardinality")
 
-    def run(self, checkpoint: Optional[str]) -> Dict[str, np.generic]:
+    def run(self, checkpoint: Optional[str], with_outputs: bool = False) -> Evaluation:
+        """Evaluates a checkpoint, or the initial weights, and keeps the outputs of all examples where asked to."""
+        began = time.perf_counter()
         if checkpoint is None:
             self._session.run(self._initial)
         else:
-            with self._graph.as_default():  # else the saver takes it that nothing has a graph
+            with self._graph.as_default():  # the saver assumes that there is no graph otherwise
                 self._saver.restore(self._session, checkpoint)
         self._session.run(self._begin)
+        outputs: Dict[str, List[np.ndarray]] = {name: [] for name in self._outputs if with_outputs}
         for _ in range(self._batches):
-            self._session.run(self._batch)
-        return self._session.run(self._values)
+            _, of_batch = self._session.run((self._batch, self._outputs if with_outputs else {}))
+            for name, values in of_batch.items():
+                outputs[name].append(values)
+        figures = self._session.run(self._values)
+        arrays = {name: np.concatenate(values) for name, values in outputs.items()}
+        return Evaluation(figures, arrays, time.perf_counter() - began)

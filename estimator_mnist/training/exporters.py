@@ -12,39 +12,35 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Union
 
 import tensorflow as tf
 
-from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.model import serving_signatures
 from estimator_mnist.model_dir import checkpoints, event_files, results, saved_models
 from estimator_mnist.model_dir.saved_models import BEST, FINAL, FOLDER
-from estimator_mnist.system import terminal
 from estimator_mnist.system.paths import path_of, rmtree
+from estimator_mnist.training.job import Job
 
 Receiver = Callable[[], tf.estimator.export.ServingInputReceiver]
 Exporters = List[Union["FinalExporter", "BestExporter"]]
 
 
 @contextlib.contextmanager
-def of_run(
-    experiment: Experiment, model_dir: Path, start: int, evaluations: Mapping[int, Mapping[str, float]]
-) -> Iterator[Exporters]:
+def of_run(job: Job, start: int) -> Iterator[Exporters]:
     """A context with the exporters of a run, for its EvalSpec.
 
     Args:
-        experiment: The experiment.
-        model_dir: Its model_dir.
-        start: The step that the run goes on from; what was kept or exported of later ones is deleted.
-        evaluations: {step: {"loss", "accuracy", "global_step"}} so far.
+        job: The run.
+        start: The step that it resumes from. What was kept or exported of later steps is deleted.
     """
-    if start < experiment.total_steps:  # a stream, in its new order, will come to another end
+    experiment, model_dir = job.experiment, job.model_dir
+    if start < experiment.total_steps:  # a stream, in its new order, will end with other weights
         for name in (FINAL, BEST):
             rmtree(model_dir / FOLDER / name, ignore_errors=True)
         checkpoints.forget_kept_after(model_dir, start)
-    known = {step: dict(result) for step, result in evaluations.items() if step <= start}
+    known = {step: figures for step, figures in event_files.evaluations(model_dir).items() if step <= start}
     with tempfile.TemporaryDirectory() as scratch:
         warmup = Path(scratch, serving_signatures.WARMUP)
         serving_signatures.write_warmup(warmup, experiment.model, experiment.image_shape)
         receiver = functools.partial(serving_signatures.input_receiver, experiment.image_shape)
-        yield [FinalExporter(receiver, warmup), BestExporter(receiver, warmup, known)]
+        yield [FinalExporter(receiver, warmup), BestExporter(receiver, warmup, known, job.progress.say)]
 
 
 def finish(
@@ -99,12 +95,15 @@ class BestExporter(tf.estimator.BestExporter):
     restart is known from the evaluations.
     """
 
-    def __init__(self, receiver: Receiver, warmup: Path, evaluations: Dict[int, Dict[str, Any]]):
+    def __init__(
+        self, receiver: Receiver, warmup: Path, evaluations: Dict[int, Dict[str, Any]], say: Callable[[str], None]
+    ):
         """
         Args:
             receiver: Makes the inputs of the SavedModel.
             warmup: The file with the warm-up requests.
             evaluations: {step: {"loss", "accuracy", "global_step"}} before this process trains.
+            say: Called with a line where the best checkpoint is gone.
         """
         super().__init__(
             BEST,
@@ -116,6 +115,7 @@ class BestExporter(tf.estimator.BestExporter):
         )
         self.seconds = 0.0
         self._evaluations = evaluations
+        self._say = say
 
     def know(self, evaluations: Mapping[int, Mapping[str, float]]) -> None:
         """Takes note of evaluations that this or another process made."""
@@ -135,7 +135,7 @@ class BestExporter(tf.estimator.BestExporter):
         while (checkpoint := checkpoints.find(model_dir, best)) is None:  # deleted, or damaged
             del found[best]
             left = results.best_step(found)
-            terminal.say(f"The checkpoint of the best evaluation, step {best:,}, is gone: taking that of step {left:,}")
+            self._say(f"The checkpoint of the best evaluation, step {best:,}, is gone: using that of step {left:,}")
             best = left
         if saved_models.version_of(folder, best):
             return None

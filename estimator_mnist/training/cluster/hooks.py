@@ -2,30 +2,22 @@
 
 import signal
 import time
-from typing import Callable, List, NamedTuple, Sequence, Tuple
+from typing import Callable, List, Sequence, Tuple
 
 import tensorflow as tf
 
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.distribute import stop_agreement
-from estimator_mnist.distribute.tf_config import Task
 from estimator_mnist.model import training_progress
 from estimator_mnist.model_dir import checkpoints, saved_models
 from estimator_mnist.system.errors import LOST, RunError
 from estimator_mnist.system.paths import path_of
 from estimator_mnist.system.signals import Stopper
 from estimator_mnist.training.cluster.peer_monitor import Watch
-from estimator_mnist.training.estimator import Estimator, InputFn
+from estimator_mnist.training.estimator import Estimator
+from estimator_mnist.training.job import Cluster
 
 WAIT_SECONDS = 0.1  # between two looks at how far the others are
-
-
-class Cluster(NamedTuple):
-    """What a process knows of the cluster that it is in."""
-
-    task: Task
-    watch: Watch
-    evaluator: bool  # whether there is a task that evaluates
 
 
 def around(
@@ -122,18 +114,16 @@ class WaitForOthers(tf.estimator.SessionRunHook):
 class EvaluationListener(tf.estimator.CheckpointSaverListener):
     """Evaluates each checkpoint in the chief, as Estimator does outside a cluster, where no task does it."""
 
-    def __init__(self, estimator: Estimator, input_fn: InputFn, name: str, watching: Sequence[tf.estimator.Exporter]):
+    def __init__(self, estimator: Estimator, name: str, exporters: Sequence[tf.estimator.Exporter]):
         """
         Args:
-            estimator: What to evaluate with.
-            input_fn: Of the evaluated split.
+            estimator: What to evaluate with, on its split.
             name: Of the evaluation.
-            watching: Handed each result, as by `train_and_evaluate`.
+            exporters: Called with each result, as by `train_and_evaluate`.
         """
         self._estimator = estimator
-        self._input_fn = input_fn
         self._name = name
-        self._watching = watching
+        self._exporters = exporters
         self._begun = False
 
     def after_save(self, session, global_step_value):
@@ -142,7 +132,7 @@ class EvaluationListener(tf.estimator.CheckpointSaverListener):
             return
         model_dir = path_of(self._estimator.model_dir)
         checkpoint = checkpoints.prefix(model_dir, int(global_step_value))
-        result = self._estimator.evaluate(self._input_fn, name=self._name, checkpoint_path=checkpoint)
-        for exporter in self._watching:
+        result = self._estimator.evaluate(self._estimator.split_input_fn, name=self._name, checkpoint_path=checkpoint)
+        for exporter in self._exporters:
             folder = str(model_dir / saved_models.FOLDER / exporter.name)
             exporter.export(self._estimator, folder, checkpoint, result, is_the_final_export=False)

@@ -1,0 +1,55 @@
+"""The TrainSpec and the EvalSpec of a run."""
+
+from typing import Optional, Sequence
+
+import tensorflow as tf
+
+import input_fns
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.distribute import strategies
+from estimator_mnist.distribute.tf_config import Task
+from estimator_mnist.training.estimator import InputFn
+
+
+def training_spec(
+    experiment: Experiment,
+    data: input_fns.Data,
+    start: int,
+    hooks: Sequence[tf.estimator.SessionRunHook],
+    task: Optional[Task] = None,
+) -> tf.estimator.TrainSpec:
+    """Returns what `train_and_evaluate` trains on, from a step on, in one process or in a task of a cluster."""
+    return tf.estimator.TrainSpec(
+        input_fn=lambda: input_fns.train_input_fn(
+            data.train,
+            batch_size=experiment.batch_size,
+            seed=experiment.seed,
+            stops=experiment.evaluation_steps,
+            start=start,
+            steps_per_block=experiment.steps_per_loop,
+            input=experiment.input,
+            augment=experiment.augment,
+            augment_strength=experiment.augment_strength,
+            first_examples=experiment.curvature_examples,
+            share=strategies.share(experiment, task),
+        ),
+        max_steps=experiment.total_steps,
+        hooks=hooks,
+    )
+
+
+def evaluation_spec(
+    experiment: Experiment,
+    input_fn: InputFn,
+    exporters: Sequence[tf.estimator.Exporter],
+    throttle_seconds: int = 0,
+) -> tf.estimator.EvalSpec:
+    """Returns what `train_and_evaluate` evaluates: by default every checkpoint, however soon it comes."""
+    return tf.estimator.EvalSpec(
+        input_fn=input_fn,
+        steps=None,  # all of the split
+        name=experiment.evaluated_split,
+        exporters=exporters,
+        start_delay_secs=0,
+        throttle_secs=throttle_seconds,
+    )
