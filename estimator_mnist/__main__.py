@@ -12,7 +12,7 @@ import sys  # noqa: E402
 import tempfile  # noqa: E402
 import traceback  # noqa: E402
 
-from estimator_mnist.cli import commands  # noqa: E402
+from estimator_mnist.cli import commands, help  # noqa: E402
 from estimator_mnist.config import flags  # noqa: E402
 from estimator_mnist.system.errors import RunError  # noqa: E402
 from estimator_mnist.system.remote_path import RemoteError  # noqa: E402
@@ -42,8 +42,14 @@ def main(argv: list) -> int:
 
 
 def _run(argv: list) -> int:
-    if len(argv) > 1 and argv[1] in commands.PASSING_ON:
-        return commands.PASSING_ON[argv[1]](argv[2:])
+    command, words = (argv[1] if len(argv) > 1 else ""), argv[2:]
+    if command in commands.LAUNCHERS:
+        return commands.LAUNCHERS[command](words)
+    if help.is_wanted(argv[1:]):
+        print(help.text())
+        return 0
+    if command == "sweep":  # its flags take lists
+        return commands.sweep(words)
     return commands.COMMANDS[flags.parse(argv)](STARTED)
 
 

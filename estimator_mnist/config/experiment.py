@@ -1,159 +1,149 @@
-"""Experiment: one frozen value that says everything about a run. No TensorFlow in it."""
+"""Experiment: one frozen value that describes a run. It imports no TensorFlow."""
 
 import dataclasses
 import json
-import math
-import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 
-from estimator_mnist.architectures import ARCHITECTURES, Architecture
-from estimator_mnist.system.paths import RemoteError, replace_file
-from input_fns import AUGMENTS, INPUTS, InputError
-from input_fns.augmentation.displacement_fields import LARGEST_STRENGTH
+from estimator_mnist.architectures import ARCHITECTURES, RECIPES, Architecture
+from estimator_mnist.config import compatibility
+from estimator_mnist.config import setting as settings
+from estimator_mnist.config.limits import (
+    CLASS_NAMES,
+    COUNT,
+    COUNT_OR_ZERO,
+    FRACTION,
+    IMAGE_SHAPE,
+    RATE,
+    REPLICAS,
+    SEED,
+    SHARE,
+    STRENGTH,
+    THREADS,
+)
+from estimator_mnist.config.setting import Trait, in_group
+from estimator_mnist.system import json_records
+from estimator_mnist.system.paths import replace_file
+from estimator_mnist.system.remote_path import RemoteError
+from input_fns import AUGMENTS, INPUTS, SOURCES, InputError
 
 MODELS = tuple(ARCHITECTURES)
 LENET5_FORMS = ("today", "1998")  # see architectures/lenet5.py
-LOSSES = ("cross_entropy", "mse", "map")  # see model/losses.py and lenet5_1998/penalties.py
+LOSSES = ("cross_entropy", "mse", "map")  # see model/losses.py and architectures/lenet5_1998/penalties.py
 OPTIMIZERS = ("adam", "sgd", "momentum", "lecun")
 SCHEDULES = ("constant", "cosine", "one_cycle", "paper")
 DOWNSAMPLES = ("pool", "stride")
-STRATEGIES = ("none", "mirrored", "multi_worker", "parameter_server")  # see distribution.py
-SEARCHES = ("grid", "random", "optuna")  # of a sweep
+STRATEGIES = ("none", "mirrored", "multi_worker", "parameter_server")  # see distribute/strategies.py
 FILE_NAME = "experiment.json"
+SHOWN_CHARACTERS = 80  # of a value in a message
 
-# Fields that change nothing in what is learned: where things lie, how the session is set up, and what shares the work.
-# A run may go on with others of these.
-MAY_CHANGE = frozenset(
-    "data_dir idx_dir eval_batch_size iterations_per_loop allow_growth gpu_memory_fraction allow_soft_placement "
-    "log_device_placement inter_op_threads intra_op_threads profile strategy replicas".split()
-)
-# Fields that came after the first model_dirs: where an experiment.json lacks one, its default is what was done.
-LATER = frozenset(
-    "validation_size augment augment_strength average_decay lenet5_form loss batch_norm strategy replicas "
-    "image_shape".split()
-)
-# Fields that no flag sets: what was found as data.
-DATA = frozenset("data_digest train_examples test_examples class_names image_shape".split())
+_NETWORK, _DATA, _TRAINING = in_group("Network"), in_group("Data"), in_group("Training")
+_SESSION, _DISTRIBUTION = in_group("Session"), in_group("Distributed training")
+_FREE, _LATER, _FOUND = Trait.MAY_CHANGE, Trait.LATER, Trait.FOUND
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that a run depends on; each field is the flag of its name.
+    """All that a run depends on. Each field is the flag of its name, except for those that describe the data found.
 
     Raises:
-        InputError: A value is out of its range.
+        InputError: A value is out of its range, or two values contradict each other.
     """
 
-    model: str = "conv"
-    downsample: str = "pool"
-    batch_norm: bool = False  # in conv
-    lenet5_form: str = "today"
-    dropout_rate: float = 0.0  # share of the units that are dropped
-    # The data, as it was found.
-    dataset: str = "mnist"
-    source: str = "tfds"
-    data_digest: str = ""
-    train_examples: int = 60_000
-    test_examples: int = 10_000  # of the split that the run is evaluated on
-    class_names: Tuple[str, ...] = tuple("0123456789")
-    image_shape: Tuple[int, int, int] = (28, 28, 1)  # height, width, channels
-    data_dir: Optional[str] = None
-    idx_dir: Optional[str] = None
-    input: str = "indexed"
-    validation_size: int = 0  # training examples that are kept from training, to be evaluated on in the test's place
-    # The training.
-    recipe: str = "default"
-    batch_size: int = 64
-    eval_batch_size: int = 500
-    train_epochs: int = 10
-    train_steps: Optional[int] = None  # in place of train_epochs
-    evals: Optional[int] = None  # over the run; None: one an epoch
-    loss: str = "cross_entropy"
-    optimizer: str = "adam"
-    learning_rate: float = 0.001
-    learning_rate_schedule: str = "constant"
-    label_smoothing: float = 0.0
-    average_decay: float = 0.0  # of the moving average of the weights that is used in their place; 0: none
-    augment: str = "none"  # how training images are distorted
-    augment_strength: float = 1.0
-    seed: int = 0
-    iterations_per_loop: int = 0  # training steps in one session call; 0: chosen by batch size
-    # The session.
-    allow_growth: bool = True
-    gpu_memory_fraction: float = 0.9
-    allow_soft_placement: bool = True
-    log_device_placement: bool = False
-    inter_op_threads: int = 0
-    intra_op_threads: int = 0
-    xla: bool = False
-    mixed_precision: bool = False
-    profile: bool = False  # trace one session call
-    # What shares the training; the tasks of a cluster are not part of the experiment.
-    strategy: str = "none"
-    replicas: int = 0  # of "mirrored" in this process; 0: one for each GPU
+    model: str = _NETWORK("conv", "The network.", choices=MODELS)
+    downsample: str = _NETWORK("pool", "How conv reduces its feature maps.", choices=DOWNSAMPLES)
+    batch_norm: bool = _NETWORK(False, "Normalise the feature maps of conv by batch.", traits=_LATER)
+    lenet5_form: str = _NETWORK("today", "lenet5 as is common or as published.", choices=LENET5_FORMS, traits=_LATER)
+    dropout_rate: float = _NETWORK(0.0, "Share of the units dropped before the logits.", limits=SHARE)
+
+    dataset: str = _DATA("mnist", "TFDS name of a data set of 28x28x1 images with class labels.")
+    source: str = _DATA("tfds", "Where the data comes from. auto: TFDS, else the sample.", choices=SOURCES)
+    data_digest: str = _DATA("", "Equal for equal data.", traits=_FOUND)
+    train_examples: int = _DATA(60_000, "Examples in the training split.", limits=COUNT, traits=_FOUND)
+    test_examples: int = _DATA(10_000, "Examples in the evaluated split.", limits=COUNT, traits=_FOUND)
+    class_names: Tuple[str, ...] = _DATA(tuple("0123456789"), "By label.", limits=CLASS_NAMES, traits=_FOUND)
+    image_shape: Tuple[int, int, int] = _DATA(
+        (28, 28, 1), "Height, width, channels.", limits=IMAGE_SHAPE, traits=_FOUND | _LATER
+    )
+    data_dir: Optional[str] = _DATA(
+        None, "Where TFDS keeps its data. Default: $TFDS_DATA_DIR, else ~/tensorflow_datasets.", traits=_FREE
+    )
+    idx_dir: Optional[str] = _DATA(None, "Folder with the four IDX files, plain or gzipped.", traits=_FREE)
+    input: str = _DATA("indexed", "How batches are made.", choices=INPUTS)
+    validation_size: int = _DATA(
+        0,
+        "Evaluate on this many examples from the end of the training split, and do not train on them.",
+        limits=COUNT_OR_ZERO,
+        traits=_LATER,
+    )
+
+    recipe: str = _TRAINING("default", "Sets the flags of network and training that are not given.", choices=RECIPES)
+    batch_size: int = _TRAINING(64, "Examples in a training batch.", limits=COUNT)
+    eval_batch_size: int = _TRAINING(500, "Examples in an evaluation batch.", limits=COUNT, traits=_FREE)
+    train_epochs: int = _TRAINING(10, "Epochs to train.", limits=COUNT)
+    train_steps: Optional[int] = _TRAINING(None, "Steps to train, in place of --train_epochs.", limits=COUNT)
+    evals: Optional[int] = _TRAINING(None, "Evaluations over the run. Default: one an epoch.", limits=COUNT)
+    loss: str = _TRAINING("cross_entropy", "The loss to minimise.", choices=LOSSES, traits=_LATER)
+    optimizer: str = _TRAINING("adam", "The optimizer.", choices=OPTIMIZERS)
+    learning_rate: float = _TRAINING(0.001, "The learning rate. With a schedule: its peak.", limits=RATE)
+    learning_rate_schedule: str = _TRAINING(
+        "constant", "How the learning rate changes over the run.", choices=SCHEDULES
+    )
+    label_smoothing: float = _TRAINING(0.0, "Share of the target that is spread over all classes.", limits=SHARE)
+    average_decay: float = _TRAINING(
+        0.0,
+        "Evaluate an exponential moving average of the weights, with this decay. 0: no average.",
+        limits=SHARE,
+        traits=_LATER,
+    )
+    augment: str = _TRAINING(
+        "none", "Augmentation of the training images, drawn anew every epoch.", choices=tuple(AUGMENTS), traits=_LATER
+    )
+    augment_strength: float = _TRAINING(
+        1.0, "Multiplies the limits of the augmentation.", limits=STRENGTH, traits=_LATER
+    )
+    seed: int = _TRAINING(0, "Equal seeds give bitwise equal runs.", limits=SEED)
+    iterations_per_loop: int = _TRAINING(
+        0, "Training steps in one session call. 0: chosen by batch size.", limits=COUNT_OR_ZERO, traits=_FREE
+    )
+
+    allow_growth: bool = _SESSION(True, "Allocate GPU memory as it is needed.", traits=_FREE)
+    gpu_memory_fraction: float = _SESSION(
+        0.9, "Largest share of a GPU's memory to allocate.", limits=FRACTION, traits=_FREE
+    )
+    allow_soft_placement: bool = _SESSION(True, "Run on the CPU what the GPU cannot run.", traits=_FREE)
+    log_device_placement: bool = _SESSION(False, "Log the device of each op.", traits=_FREE)
+    inter_op_threads: int = _SESSION(0, "Ops that run at a time. 0: one for each core.", limits=THREADS, traits=_FREE)
+    intra_op_threads: int = _SESSION(0, "Threads within an op. 0: chosen.", limits=THREADS, traits=_FREE)
+    xla: bool = _SESSION(False, "Compile with XLA.")
+    mixed_precision: bool = _SESSION(False, "Let TensorFlow lower the precision where it is safe.")
+    profile: bool = _SESSION(False, "Write a trace of one session call, for chrome://tracing.", traits=_FREE)
+
+    # The tasks of a cluster are no part of the experiment: TF_CONFIG names them.
+    strategy: str = _DISTRIBUTION(
+        "none", "How training is distributed. TF_CONFIG names the tasks.", choices=STRATEGIES, traits=_FREE | _LATER
+    )
+    replicas: int = _DISTRIBUTION(
+        0,
+        "mirrored: replicas in this process. 0: one for each GPU.",
+        limits=REPLICAS,
+        traits=_FREE | _LATER,
+    )
 
     def __post_init__(self) -> None:
-        self._check_one_of("model", MODELS)
-        self._check_one_of("downsample", DOWNSAMPLES)
-        self._check_one_of("lenet5_form", LENET5_FORMS)
-        self._check_one_of("input", INPUTS)
-        self._check_one_of("loss", LOSSES)
-        self._check_one_of("optimizer", OPTIMIZERS)
-        self._check_one_of("learning_rate_schedule", SCHEDULES)
-        self._check_one_of("augment", tuple(AUGMENTS))
-        self._check_one_of("strategy", STRATEGIES)
-        shared = self.strategy == "none" or self.input == "indexed"
-        self._check("strategy", shared, f"none with --input {self.input}: only indexed batches can be shared")
-        steps = self.strategy != "parameter_server" or self.optimizer != "lecun"
-        self._check("strategy", steps, "another with --optimizer lecun, whose step sizes all replicas have to share")
-        self._check("replicas", not self.replicas or self.strategy == "mirrored", "0 without --strategy mirrored")
-        numbered = self.augment == "none" or self.input != "stream"
-        self._check("augment", numbered, "none with --input stream, where an example has no number to draw by")
-        limit = f"above 0 and at most {LARGEST_STRENGTH:g}"
-        self._check("augment_strength", 0 < self.augment_strength <= LARGEST_STRENGTH, limit)
-        known = not self.batch_norm or "batch_norm" in self.architecture.options
-        self._check("batch_norm", known, f"false with --model {self.model}")
-        alone = not self.batch_norm or self.strategy == "none"
-        self._check("batch_norm", alone, f"false with --strategy {self.strategy}: a batch's statistics are not shared")
-        self._check_architecture()
-        self._check("dropout_rate", 0 <= self.dropout_rate < 1, "at least 0 and below 1")
-        self._check("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
-        self._check("average_decay", 0 <= self.average_decay < 1, "at least 0 and below 1")
-        self._check("learning_rate", 0 < self.learning_rate < math.inf, "a finite number above 0")
-        self._check("gpu_memory_fraction", 0 < self.gpu_memory_fraction <= 1, "above 0 and at most 1")
-        self._check("seed", 0 <= self.seed < 2**62, "at least 0 and below 2**62")
-        for name in ("batch_size", "eval_batch_size", "train_epochs", "train_steps", "evals"):
-            value = getattr(self, name)
-            self._check(name, value is None or 1 <= value < 2**31, "a whole number from 1 to 2**31 - 1")
-        for name in ("iterations_per_loop", "inter_op_threads", "intra_op_threads", "validation_size", "replicas"):
-            self._check(name, 0 <= getattr(self, name) < 2**31, "a whole number from 0 to 2**31 - 1")
-        self._check("train_steps", self.total_steps < 2**31, "a run of fewer than 2**31 steps")
-        if self.evals is not None:
-            limit = f"at most {self.total_steps}, the steps of the run"
-            self._check("evals", self.evals <= min(self.total_steps, 10_000), f"{limit}, and at most 10,000")
+        for field in dataclasses.fields(self):
+            wanted = settings.problem(field, getattr(self, field.name))
+            if wanted:
+                self._refuse(field.name, wanted)
+        for name, possible, wanted in compatibility.rules(self):
+            if not possible:
+                self._refuse(name, wanted)
 
-    def _check_architecture(self) -> None:
-        """Checks what the architecture needs, and what only the LeNet-5 of 1998 has."""
-        paper = self.lenet5_form == "1998"
-        known = not paper or "lenet5_form" in self.architecture.options
-        self._check("lenet5_form", known, f"today with --model {self.model}")
-        penalties = "cross_entropy: only the outputs of --lenet5_form 1998 are penalties"
-        self._check("loss", paper or self.loss == "cross_entropy", penalties)
-        second = "another: second derivatives are there for --lenet5_form 1998 only"
-        self._check("optimizer", paper or self.optimizer != "lecun", second)
-        for name, possible, wanted in self.architecture.requirements(self):
-            self._check(name, possible, wanted)
-        smooth = self.label_smoothing == 0 or self.loss == "cross_entropy"
-        self._check("label_smoothing", smooth, f"0 with --loss {self.loss}")
-
-    def _check_one_of(self, name: str, values: Tuple[str, ...]) -> None:
-        self._check(name, getattr(self, name) in values, "one of " + ", ".join(values))
-
-    def _check(self, name: str, good: bool, wanted: str) -> None:
-        if not good:
-            raise InputError(f"--{name}: {getattr(self, name)} is not possible; it must be {wanted}")
+    def _refuse(self, name: str, wanted: str) -> None:
+        flag, value = name if name in DATA else f"--{name}", str(getattr(self, name))
+        value = value if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]}..."
+        raise InputError(f"{flag}: {value} is not possible; it must be {wanted}")
 
     @property
     def architecture(self) -> Architecture:
@@ -161,7 +151,7 @@ class Experiment:
 
     @property
     def curvature_examples(self) -> int:
-        """Training images that come with each session call, for step sizes to be estimated on."""
+        """Training images that each session call carries to estimate step sizes on."""
         return self.architecture.curvature_examples if self.optimizer == "lecun" else 0
 
     @property
@@ -170,12 +160,12 @@ class Experiment:
 
     @property
     def evaluated_split(self) -> str:
-        """What the run is evaluated on: "test" or "validation"."""
+        """The split that the run is evaluated on: "test" or "validation"."""
         return "validation" if self.validation_size else "test"
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in an epoch, the smaller last one counted."""
+        """Batches in an epoch, including a smaller last one."""
         return -(-self.train_examples // self.batch_size)
 
     @property
@@ -184,12 +174,12 @@ class Experiment:
 
     @property
     def epochs(self) -> int:
-        """Epochs in the run, one only begun counted."""
+        """Epochs in the run, including one that is only begun."""
         return -(-self.total_steps // self.steps_per_epoch)
 
     @property
     def evaluation_steps(self) -> List[int]:
-        """Steps after which the run is saved and evaluated, the last step always among them."""
+        """Steps after which the run is saved and evaluated. The last step is always among them."""
         evals = self.evals or self.epochs
         if self.evals is None:
             return [min((i + 1) * self.steps_per_epoch, self.total_steps) for i in range(evals)]
@@ -197,20 +187,19 @@ class Experiment:
 
     @property
     def steps_per_loop(self) -> int:
-        """Training steps in one session call: so many that its fixed cost is small beside them."""
-        if self.strategy == "mirrored":  # whose replicas cannot meet within a loop
+        """Training steps in one session call: enough to make its fixed cost small beside them."""
+        if self.strategy == "mirrored":  # its replicas cannot meet within a loop
             return 1
         return self.iterations_per_loop or max(1, min(200, self.architecture.images_per_call // self.batch_size))
 
     def differences(self, other: "Experiment") -> List[str]:
         """Returns "--flag is A, not B" for each difference to `other` that changes what is learned."""
-        names = [field.name for field in dataclasses.fields(self) if field.name not in MAY_CHANGE]
-        found = [name for name in names if getattr(self, name) != getattr(other, name)]
-        flags = [f"--{name} is {getattr(self, name)}, not {getattr(other, name)}" for name in found if name not in DATA]
-        return flags or ["the data is not the same"] if found else []
+        names = [name for name in FIELDS if name not in MAY_CHANGE and getattr(self, name) != getattr(other, name)]
+        flags = [f"--{name} is {getattr(self, name)}, not {getattr(other, name)}" for name in names if name not in DATA]
+        return flags or ["the data is not the same"] if names else []
 
     def write(self, model_dir: Path) -> None:
-        """Writes model_dir/experiment.json, whole or not at all."""
+        """Writes model_dir/experiment.json atomically."""
         replace_file(model_dir / FILE_NAME, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
 
     @classmethod
@@ -223,28 +212,32 @@ class Experiment:
         """
         path = model_dir / FILE_NAME
         try:
-            return cls.from_json(json.loads(path.read_text()))
+            return json_records.read(path, cls)
         except FileNotFoundError:
             return None
         except RemoteError:
-            raise  # not of the file: its reader names the flag
-        except (OSError, ValueError, TypeError, InputError) as error:
+            raise  # no fault of the file's content: the caller names the flag
+        except (OSError, ValueError, InputError) as error:
             raise InputError(f"{path}: holds no experiment ({error}); --clean starts over") from error
 
     @classmethod
     def from_json(cls, values: Dict[str, Any]) -> "Experiment":
-        """Returns the experiment of `dataclasses.asdict`'s value.
+        """Returns the experiment of the values that `dataclasses.asdict` or experiment.json holds.
 
         Raises:
-            ValueError: A key is missing (but for those of LATER) or unknown, or a value is of another type.
+            RecordError: A key is missing (except those of LATER) or unknown, or a value has another type.
             InputError: A value is out of its range.
         """
-        types = typing.get_type_hints(cls)
-        if not isinstance(values, dict) or set(values) | LATER != set(types):
-            raise ValueError("its keys are not those of this version")
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        for name, value in values.items():
-            allowed = typing.get_args(types[name]) or (types[name],)
-            if not isinstance(value, tuple) and type(value) not in allowed:
-                raise ValueError(f"{name} is {value!r}")
-        return cls(**values)
+        return json_records.build(values, cls)
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(Experiment)}
+
+
+def _with(trait: Trait) -> FrozenSet[str]:
+    return frozenset(name for name, field in FIELDS.items() if trait in settings.of(field).traits)
+
+
+MAY_CHANGE = _with(Trait.MAY_CHANGE)  # a run may resume with other values of these
+LATER = _with(Trait.LATER)  # an older experiment.json lacks these
+DATA = _with(Trait.FOUND)  # describe the data that was found: no flag sets them

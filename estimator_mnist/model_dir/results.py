@@ -1,11 +1,15 @@
 """results.json: what came out of a run."""
 
+import dataclasses
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.system import json_records
 from estimator_mnist.system.paths import replace_file
+from input_fns import InputError
 
 FILE_NAME = "results.json"
 
@@ -92,9 +96,69 @@ def write(results: Dict[str, Any], model_dir: Path) -> None:
 
 
 def read(model_dir: Path) -> Optional[Dict[str, Any]]:
-    """Returns the content of model_dir/results.json; None if there is none, or it is damaged: it can be made again."""
+    """Returns the content of model_dir/results.json, with all types checked against `Results`.
+
+    Returns:
+        None if there is no such file or it is damaged: the run can write it again.
+    """
     try:
-        results = json.loads((model_dir / FILE_NAME).read_text())
-        return results if isinstance(results, dict) and "final" in results else None
-    except (OSError, ValueError):
+        return dataclasses.asdict(json_records.read(model_dir / FILE_NAME, Results))
+    except (OSError, ValueError, InputError):
         return None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """An evaluation on the evaluated split."""
+
+    test_loss: float
+    test_accuracy: float
+
+    def __post_init__(self) -> None:
+        _check("test_accuracy", 0 <= self.test_accuracy <= 1, "from 0 to 1")
+
+
+@dataclass(frozen=True)
+class BestFigures:
+    """The best evaluation of the run."""
+
+    test_accuracy: float
+    global_step: int
+
+    def __post_init__(self) -> None:
+        _check("test_accuracy", 0 <= self.test_accuracy <= 1, "from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What results.json holds, key by key; see `collect`."""
+
+    model: str
+    dataset: str
+    source: str
+    train_examples: int
+    test_examples: int
+    parameters: int
+    batch_size: int
+    epochs: int
+    seed: int
+    global_step: int
+    tensorflow: str
+    untrained: Figures
+    train_loss: List[float]  # mean of each epoch
+    final: Figures
+    best: BestFigures
+    images_per_second: float
+    seconds: Dict[str, float]  # the fields of `Seconds`
+    evaluated_split: str = dataclasses.field(default="test", metadata={json_records.LATER: True})
+
+    def __post_init__(self) -> None:
+        _check("train_loss", bool(self.train_loss), "a list of at least one number")
+        missing = [name for name in Seconds._fields if name not in self.seconds]
+        _check("seconds", not missing, f"an object with {', '.join(Seconds._fields)}")
+        _check("evaluated_split", self.evaluated_split in ("test", "validation"), "test or validation")
+
+
+def _check(key: str, possible: bool, wanted: str) -> None:
+    if not possible:
+        raise json_records.RecordError(f"{key} must be {wanted}")

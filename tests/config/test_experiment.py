@@ -6,9 +6,8 @@ import os
 
 import pytest
 
+from estimator_mnist.architectures import ARCHITECTURES
 from estimator_mnist.config.experiment import FILE_NAME, LATER, Experiment
-from estimator_mnist.config.recipes import RECIPES, settings
-from estimator_mnist.model_dir import results
 from estimator_mnist.training import run_config
 from input_fns import InputError
 
@@ -48,13 +47,44 @@ from input_fns import InputError
         ("iterations_per_loop", -1),
         ("validation_size", -1),
         ("inter_op_threads", -1),
+        ("inter_op_threads", 10**9),
+        ("intra_op_threads", 1025),
+        ("replicas", 10**9),
+        ("recipe", "worst"),
+        ("source", "web"),
+        ("loss", "hinge"),
+        ("strategy", "ring"),
+        ("lenet5_form", "1989"),
+        ("train_epochs", 10_001),
         ("seed", -1),
         ("seed", 2**62),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_its_flag_s_name(field, value):
-    with pytest.raises(InputError, match=rf"^--{field}: .* is not possible; it must be "):
+    flag = "evals" if value == 10_001 else field  # an evaluation each epoch
+    with pytest.raises(InputError, match=rf"^--{flag}: .* is not possible; it must be "):
         Experiment(**{field: value})
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("train_examples", 0),
+        ("train_examples", 2**31),
+        ("test_examples", -1),
+        ("class_names", ()),
+        ("class_names", ("0", "")),
+        ("class_names", ("0", "\ud800")),
+        ("class_names", tuple(map(str, range(257)))),
+        ("image_shape", (28, 28)),
+        ("image_shape", (28, 0, 1)),
+        ("image_shape", (28, 28, 10**9)),
+    ],
+)
+def test_impossible_data_is_refused_by_its_key(field, value):
+    with pytest.raises(InputError, match=rf"^{field}: .* is not possible; it must be ") as caught:
+        Experiment(**{field: value})
+    assert len(str(caught.value)) < 250
 
 
 def test_it_is_equal_to_the_one_read_back(tmp_path):
@@ -75,6 +105,29 @@ def test_a_damaged_file_is_named(tmp_path, text):
     (tmp_path / FILE_NAME).write_text(text)
     with pytest.raises(InputError, match=f"{FILE_NAME}: holds no experiment"):
         Experiment.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"batch_size": "64"}, 'batch_size is "64"; it must be a whole number'),
+        ({"class_names": [1, 2]}, "class_names[0] is 1; it must be a text"),
+        ({"xla": 1}, "xla is 1; it must be true or false"),
+        ({"batch_size": 0}, "--batch_size: 0 is not possible; it must be a whole number from 1 to 2**31 - 1"),
+        ({"image_shape": [28]}, "image_shape has 1 items; it must have 3"),
+        ({"colour": "red"}, '"colour" is no key of this version; remove it'),
+    ],
+)
+def test_a_wrong_value_in_the_file_is_named_with_what_would_be_right(tmp_path, change, message):
+    (tmp_path / FILE_NAME).write_text(json.dumps({**dataclasses.asdict(Experiment()), **change}))
+    with pytest.raises(InputError) as caught:
+        Experiment.read(tmp_path)
+    assert str(caught.value) == f"{tmp_path / FILE_NAME}: holds no experiment ({message}); --clean starts over"
+
+
+def test_a_whole_number_is_read_as_the_float_that_it_equals(tmp_path):
+    (tmp_path / FILE_NAME).write_text(json.dumps({**dataclasses.asdict(Experiment()), "learning_rate": 1}))
+    assert Experiment.read(tmp_path) == Experiment(learning_rate=1.0)
 
 
 def test_an_older_experiment_is_read_as_what_it_did(tmp_path):
@@ -111,27 +164,28 @@ def test_the_evaluations_asked_for_are_made_the_last_one_at_the_end(evals, steps
 
 
 def test_recipes_are_experiments():
-    for recipe, models in RECIPES.items():
-        for model in models:
+    for model, record in ARCHITECTURES.items():
+        for recipe in record.recipes:
             for dataset in ("mnist", "fashion_mnist"):
-                Experiment(model=model, recipe=recipe, dataset=dataset, **settings(recipe, model, dataset))
-    assert RECIPES["notebook"]["dense"] == {
+                Experiment(model=model, recipe=recipe, dataset=dataset, **record.recipe(recipe, dataset))
+    assert ARCHITECTURES["dense"].recipes["notebook"] == {
         "optimizer": "adam",
         "learning_rate": 0.001,
         "batch_size": 64,
         "train_epochs": 10,
         "dropout_rate": 0.2,
     }
-    assert RECIPES["default"]["conv"]["train_epochs"] <= 4
+    assert ARCHITECTURES["conv"].recipes["default"]["train_epochs"] <= 4
 
 
-def test_the_best_recipes_mirror_clothes_and_distort_what_is_drawn():
-    for model in RECIPES["best"]:
-        kinds = [settings("best", model, name)["augment"] for name in ("mnist", "kmnist", "mnist:3.0.1")]
+def test_the_best_recipes_mirror_clothes_and_deform_handwriting():
+    for record in ARCHITECTURES.values():
+        kinds = [record.recipe("best", name)["augment"] for name in ("mnist", "kmnist", "mnist:3.0.1")]
         assert kinds == ["elastic"] * 3
-        assert settings("best", model, "fashion_mnist") == settings("best", model, "fashion_mnist:3.0.1")
-        assert settings("best", model, "fashion_mnist")["augment"] == "mirror"
-    assert settings("default", "conv", "fashion_mnist") == settings("default", "conv", "mnist")
+        assert record.recipe("best", "fashion_mnist") == record.recipe("best", "fashion_mnist:3.0.1")
+        assert record.recipe("best", "fashion_mnist")["augment"] == "mirror"
+    conv = ARCHITECTURES["conv"]
+    assert conv.recipe("default", "fashion_mnist") == conv.recipe("default", "mnist")
 
 
 def test_run_config_holds_the_session_settings_asked_for(tmp_path):
@@ -167,10 +221,3 @@ def test_run_config_holds_the_session_settings_asked_for(tmp_path):
     assert session.graph_options.optimizer_options.global_jit_level == 1
     assert session.graph_options.rewrite_options.auto_mixed_precision == 1
     assert config.tf_random_seed == 7
-
-
-def test_damaged_results_count_as_none(tmp_path):
-    assert results.read(tmp_path) is None
-    for text in ("", "[1]", '{"a": 1}', '{"final": '):
-        (tmp_path / results.FILE_NAME).write_text(text)
-        assert results.read(tmp_path) is None

@@ -172,7 +172,7 @@ def test_flagfile_and_booleans_in_both_spellings(cli, tmp_path):
     "words, message",
     [
         (["--no_such_flag", "1"], "Unknown command line flag 'no_such_flag'"),
-        (["--model", "resnet"], "--model=resnet: value should be one of <dense|conv|conv_plain|lenet5>"),
+        (["--model", "resnet"], "--model=resnet: value should be one of <conv|conv_plain|dense|lenet5>"),
         (["--batch_size", "many"], "--batch_size=many"),
         (["--batch_size", "0"], "--batch_size: 0 is not possible"),
         (["--learning_rate", "-1"], "--learning_rate: -1.0 is not possible"),
@@ -194,7 +194,7 @@ def test_flagfile_and_booleans_in_both_spellings(cli, tmp_path):
             ["--model_dir", "full", "--clean"],
             "--model_dir full: is not empty and holds no experiment.json; not deleted",
         ),
-        (["--source", "idx", "--idx_dir", "none"], "--idx_dir none: is no folder"),
+        (["--source", "idx", "--idx_dir", "none"], "--idx_dir none: is not a folder"),
         (["--source", "idx"], "--idx_dir: not given"),
         (["--dataset", "cifar10", "--source", "auto"], "--dataset cifar10: has uint8 images of shape (32, 32, 3)"),
     ],
