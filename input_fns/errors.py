@@ -1,8 +1,8 @@
-"""The error for what a user can cause and mend."""
+"""Errors that a user can cause and mend, as one line."""
 
 
 class OneLineError(Exception):
-    """An error whose text is one line, whatever unprintable characters a file's name or a flag's value holds."""
+    """An error whose text is one line: unprintable characters, of a file name or a flag's value, are escaped."""
 
     def __init__(self, text: str):
         super().__init__("".join(char if char.isprintable() else repr(char)[1:-1] for char in text))
@@ -13,9 +13,9 @@ class InputError(OneLineError):
 
 
 def reason(error: BaseException) -> str:
-    """Returns what an error of a library says, in one line: of TensorFlow's reports only the line that tells it."""
+    """Returns the message of a library's error as one line: of TensorFlow's reports, the line with the reason."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     for line, following in zip(lines, lines[1:]):
-        if line.startswith("Node: "):  # before it: where the op was defined
+        if line.startswith("Node: "):  # the lines before it say where the op was defined
             return following
     return lines[0] if lines else type(error).__name__

@@ -1,7 +1,7 @@
-"""IDX files, the format of the original MNIST: the form in which every split reaches the graph.
+"""IDX files, the format of the original MNIST, in which every split reaches the graph.
 
 Format (http://yann.lecun.com/exdb/mnist, "file formats"): a big-endian int32 magic number, one big-endian int32 for
-each dimension, then the bytes of the array. Plain or gzipped, told apart by the content and not by the name.
+dimension, then the bytes of the array. Files are plain or gzipped, which their first bytes tell and not their names.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ import numpy as np
 
 from input_fns.errors import InputError
 
-IMAGES_MAGIC, LABELS_MAGIC = 0x803, 0x801  # unsigned bytes in three dimensions, in one
+IMAGES_MAGIC, LABELS_MAGIC = 0x803, 0x801  # unsigned bytes in three dimensions, in one dimension
 IMAGES_HEADER, LABELS_HEADER = 16, 8  # bytes before the array
 MAGIC = {"images": IMAGES_MAGIC, "labels": LABELS_MAGIC}
 HEADER = {"images": IMAGES_HEADER, "labels": LABELS_HEADER}
-CHUNK = 1 << 20  # bytes read at a time: a file may be larger than memory
-ALIGNMENT = 64  # bytes; TensorFlow takes over an array that begins at a multiple of it, and copies any other
-FILE_NAMES = {  # (split, kind) -> name in the original distribution
+CHUNK = 1 << 20  # bytes read at a time: a file can be larger than memory
+ALIGNMENT = 64  # bytes: TensorFlow takes over an array that begins at a multiple of this, and copies any other
+FILE_NAMES = {  # (split, kind) -> file name in the original distribution
     ("train", "images"): "train-images-idx3-ubyte",
     ("train", "labels"): "train-labels-idx1-ubyte",
     ("test", "images"): "t10k-images-idx3-ubyte",
@@ -34,7 +34,7 @@ def find_file(folder: Path, split: str, kind: str) -> Path:
     """Returns the path of a split's "images" or "labels" file in `folder`, plain or gzipped.
 
     Raises:
-        InputError: There is none.
+        InputError: There is no such file.
     """
     name = FILE_NAMES[split, kind]
     for variant in (name, name + ".gz", name.replace("-idx", ".idx"), name.replace("-idx", ".idx") + ".gz"):
@@ -68,14 +68,13 @@ def check_split(images_path: Path, labels_path: Path, checksum: int = 0) -> Tupl
     Args:
         images_path: The file of the images.
         labels_path: The file of the labels.
-        checksum: CRC-32 of what came before.
+        checksum: CRC-32 of everything checked before.
 
     Returns:
-        The shape of the images, (examples, height, width), and the CRC-32 of what came before, the pixels and the
-        labels.
+        The shape of the images, (examples, height, width), and the CRC-32 that also covers the pixels and the labels.
 
     Raises:
-        InputError: A file is unreadable, cut short, of another format or shape, or the two hold different counts.
+        InputError: A file is unreadable, cut short, or of another format, or the two hold different counts.
     """
     (examples, height, width), checksum = _check(images_path, "images", checksum)
     (labels,), checksum = _check(labels_path, "labels", checksum)
@@ -87,20 +86,18 @@ def check_split(images_path: Path, labels_path: Path, checksum: int = 0) -> Tupl
 
 
 def read(path: Union[str, Path], kind: str, size: int, skipped: int = 0) -> np.ndarray:
-    """Returns the array of a file that has been checked, uint8 [size], read straight into its place: no second copy.
+    """Returns the array of a file that has been checked, uint8 [size], without a second copy on the way.
 
     Args:
         path: The file, plain or gzipped.
         kind: "images" or "labels".
         size: Bytes to read.
-        skipped: Bytes of the array before them.
+        skipped: Bytes of the array to skip before them.
 
     Raises:
-        OSError, EOFError, zlib.error: The file cannot be read, or holds less by now.
+        OSError, EOFError, zlib.error: The file cannot be read, or has become shorter.
     """
-    buffer = np.empty(size + ALIGNMENT, np.uint8)
-    start = -buffer.ctypes.data % ALIGNMENT
-    array = buffer[start : start + size]
+    array = _aligned(size)
     with _opened(Path(path)) as file:
         file.seek(HEADER[kind] + skipped)
         for first in range(0, size, CHUNK):
@@ -110,8 +107,14 @@ def read(path: Union[str, Path], kind: str, size: int, skipped: int = 0) -> np.n
     return array
 
 
+def _aligned(size: int) -> np.ndarray:
+    buffer = np.empty(size + ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT
+    return buffer[start : start + size]
+
+
 def checksum_of(path: Path) -> int:
-    """Returns the CRC-32 of a whole file, read in constant memory."""
+    """Returns the CRC-32 of all bytes of a file, in constant memory."""
     checksum = 0
     with open(path, "rb") as file:
         for chunk in _chunks(file):
@@ -120,22 +123,24 @@ def checksum_of(path: Path) -> int:
 
 
 def _check(path: Path, kind: str, checksum: int) -> Tuple[Tuple[int, ...], int]:
-    """Returns the shape in a file's header and the CRC-32 of its array, that of what came before included."""
+    """Returns the shape in a file's header, and the CRC-32 of everything checked before and of its array."""
     try:
         with _opened(path) as file:
-            header, found = file.read(HEADER[kind]), 0
+            header, size = file.read(HEADER[kind]), 0
             for chunk in _chunks(file):
-                found, checksum = found + len(chunk), zlib.crc32(chunk, checksum)
+                size, checksum = size + len(chunk), zlib.crc32(chunk, checksum)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    magic, *sizes = np.frombuffer(header[: len(header) // 4 * 4], ">i4").tolist() or [None]
+    magic, *shape = np.frombuffer(header[: len(header) // 4 * 4], ">i4").tolist() or [None]
     if magic != MAGIC[kind] or len(header) < HEADER[kind]:
-        raise InputError(f"{path}: is no IDX file of {kind} (its first bytes are not the magic number {MAGIC[kind]})")
-    expected = int(np.prod(sizes, dtype=np.int64))
-    if min(sizes) < 0 or found != expected:
-        found, expected = found + HEADER[kind], expected + HEADER[kind]
-        raise InputError(f"{path}: has {found:,} bytes where its header promises {expected:,}")
-    return tuple(sizes), checksum
+        raise InputError(
+            f"{path}: is not an IDX file of {kind} (its first bytes are not the magic number {MAGIC[kind]})"
+        )
+    expected = int(np.prod(shape, dtype=np.int64))
+    if min(shape) < 0 or size != expected:
+        size, expected = size + HEADER[kind], expected + HEADER[kind]
+        raise InputError(f"{path}: has {size:,} bytes where its header promises {expected:,}")
+    return tuple(shape), checksum
 
 
 @contextlib.contextmanager
@@ -150,6 +155,6 @@ def _chunks(file: Any) -> Iterator[bytes]:
 
 
 def to_bytes(array: np.ndarray) -> bytes:
-    """Returns a uint8 array of one or three dimensions as the content of an IDX file."""
+    """Returns the content of an IDX file that holds a uint8 array of one or three dimensions."""
     magic = LABELS_MAGIC if array.ndim == 1 else IMAGES_MAGIC
     return np.array([magic, *array.shape], ">i4").tobytes() + np.ascontiguousarray(array, np.uint8).tobytes()

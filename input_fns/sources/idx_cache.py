@@ -1,7 +1,8 @@
-"""Decoded data sets, kept as IDX files so that the next run need not decode them again.
+"""Decoded data sets, cached as IDX files so that the next run need not decode them again.
 
-A cache folder holds the four IDX files and `facts.json` with what they were made from and their checksums. It appears
-whole or not at all (it is made beside its place and then renamed), and one that does not fit is ignored and replaced.
+A cache folder holds the four IDX files and `facts.json`, which names what they were made from and their checksums.
+The folder is written beside its place and then renamed, so it appears complete or not at all. A folder that does not
+match is ignored and replaced.
 """
 
 import contextlib
@@ -22,9 +23,15 @@ FACTS = "facts.json"
 
 
 def folder_for(name: str, beside: Optional[Path] = None) -> Path:
-    """Returns where to keep a decoded data set: beside the prepared one or, if that is read-only, in ~/.cache."""
+    """Returns the cache folder of a decoded data set.
+
+    Args:
+        name: Of the data set.
+        beside: The folder of the prepared data set. The cache lies in it unless it is read-only, or None; then in
+            $XDG_CACHE_HOME, by default ~/.cache.
+    """
     if beside is not None:
-        # The mode says what the owner wants kept as it is, also to root, whom access() lets write anywhere.
+        # The mode says that the owner wants it unchanged, and root heeds it too: access() lets root write anywhere.
         if beside.stat().st_mode & 0o200 and os.access(beside, os.W_OK):
             return beside / "estimator_mnist_cache"
         name = f"{name}-{zlib.crc32(str(beside.resolve()).encode()):08x}"
@@ -33,11 +40,11 @@ def folder_for(name: str, beside: Optional[Path] = None) -> Path:
 
 
 def load(folder: Path, made_from: Any) -> Optional[Dict[str, Any]]:
-    """Returns the facts of the data set in `folder`, or None if it is missing, damaged or made from something else.
+    """Returns the facts of the data set in `folder`, or None if it is missing, damaged or of another original.
 
     Args:
         folder: The cache folder.
-        made_from: JSON value that identifies the original (names, sizes, times); it must equal the stored one.
+        made_from: JSON value that identifies the original (names, sizes, times). It must equal the stored value.
     """
     try:
         facts = json.loads((folder / FACTS).read_text())
@@ -55,10 +62,10 @@ def store(folder: Path, made_from: Any, splits: Dict[str, Dict[str, np.ndarray]]
     """Writes a data set and returns its facts, as `load` would.
 
     Args:
-        folder: The cache folder; an older one is replaced.
+        folder: The cache folder. An older one is replaced.
         made_from: JSON value that identifies the original.
-        splits: {"train": {"images": uint8 [n, 28, 28], "labels": uint8 [n]}, "test": ...}
-        **facts: Further JSON values to keep.
+        splits: {"train": {"images": uint8 [n, height, width], "labels": uint8 [n]}, "test": ...}
+        **facts: Further JSON values to store.
 
     Raises:
         InputError: The folder cannot be written.
@@ -78,8 +85,8 @@ def store(folder: Path, made_from: Any, splits: Dict[str, Dict[str, np.ndarray]]
             shutil.rmtree(new, ignore_errors=True)
     except OSError as error:
         raise InputError(
-            f"{folder}: the decoded data cannot be kept there ({error.strerror or error}); "
-            "name another place with XDG_CACHE_HOME"
+            f"{folder}: the decoded data cannot be written there ({error.strerror or error}); "
+            "name another folder with XDG_CACHE_HOME"
         ) from error
     return facts
 
@@ -98,6 +105,6 @@ def _put_in_place(new: Path, folder: Path) -> None:
     try:
         os.rename(new, folder)
     except OSError:
-        if not (folder / FACTS).is_file():  # else another process was faster: the same bytes lie there
+        if not (folder / FACTS).is_file():  # otherwise another process was faster, and wrote the same bytes
             raise
     shutil.rmtree(old, ignore_errors=True)

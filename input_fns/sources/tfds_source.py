@@ -1,6 +1,6 @@
 """Data sets prepared by TensorFlow Datasets (TFDS): finding, downloading, checking and decoding them.
 
-TFDS is imported only where it has work to do: it brings TensorFlow, two seconds of every start.
+TFDS is imported only where it has work to do. It imports TensorFlow, which would cost every start two seconds.
 """
 
 import json
@@ -24,49 +24,49 @@ def version_folder(dataset: str, data_dir: Path) -> Optional[Path]:
 
 
 def tfds_name(dataset: str, folder: Path) -> str:
-    """Returns the name that makes `tfds.load` take exactly this version."""
+    """Returns the name by which `tfds.load` loads exactly this version."""
     return f"{dataset}:{folder.name}"
 
 
 def facts_without_decoding(dataset: str, data_dir: Path, folder: Path) -> Dict[str, Any]:
-    """Returns {"examples": {"train": n, "test": n}, "class_names", "description"} after a check of the files' sizes.
+    """Returns {"examples": {"train": n, "test": n}, "class_names", "description"} after checking the files' sizes.
 
     Raises:
-        InputError: The data set has other shapes than those offered, with class labels, or a file is cut short.
+        InputError: Its images have another shape than the offered one, it has no class labels, or a file is cut short.
     """
     _check_sizes(folder)
     return _facts(_builder(tfds_name(dataset, folder), data_dir))
 
 
 def decoded(dataset: str, data_dir: Path, folder: Path) -> Dict[str, Any]:
-    """Returns the facts of a prepared data set and under "folder" where its decoded splits lie as IDX files.
+    """Returns the facts of a prepared data set and, under "folder", the cache folder of its decoded splits.
 
-    They are decoded on the first call and kept; see `cache`.
+    The first call decodes the splits; see `idx_cache`.
 
     Raises:
         InputError: As `facts_without_decoding`, and if a record is damaged or missing.
     """
-    kept = idx_cache.folder_for(f"{dataset.replace('/', '_')}-{folder.name}", beside=folder)
+    cache = idx_cache.folder_for(f"{dataset.replace('/', '_')}-{folder.name}", beside=folder)
     files = sorted(path for path in folder.iterdir() if path.is_file())
     made_from = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    facts = idx_cache.load(kept, made_from)
+    facts = idx_cache.load(cache, made_from)
     if facts is None:
-        known = facts_without_decoding(dataset, data_dir, folder)
+        info = facts_without_decoding(dataset, data_dir, folder)
         splits = {
             split: _decode(tfds_name(dataset, folder), data_dir, folder, split, count)
-            for split, count in known["examples"].items()
+            for split, count in info["examples"].items()
         }
-        facts = idx_cache.store(kept, made_from, splits, **known)
-    return {**facts, "folder": kept}
+        facts = idx_cache.store(cache, made_from, splits, **info)
+    return {**facts, "folder": cache}
 
 
 def host_answers(dataset: str) -> bool:
-    """Tells within 3 s whether the host answers that TFDS would download the data set from.
+    """Tells, within 3 s, whether the host that TFDS would download the data set from answers.
 
-    Asked first because `tfds.load` retries for minutes where there is no network.
+    Asked before a download, because without a network `tfds.load` retries for minutes.
 
     Raises:
-        InputError: TFDS knows no such data set, or it has other shapes.
+        InputError: TFDS knows no such data set, or its images have another shape than the offered one.
     """
     builder = _builder(dataset, None)
     _facts(builder, prepared=False)
@@ -74,7 +74,7 @@ def host_answers(dataset: str) -> bool:
     answers: List[bool] = []
 
     def ask() -> None:
-        import requests  # what TFDS downloads with, so that a proxy counts here as it will there
+        import requests  # as TFDS does, so that the same proxy applies
 
         try:
             requests.head(urls[0], timeout=PROBE_SECONDS, allow_redirects=False)
@@ -82,7 +82,7 @@ def host_answers(dataset: str) -> bool:
         except requests.RequestException:
             pass
 
-    # In a thread, for requests' timeout doesn't bound the look-up of the name.
+    # In a thread, because the timeout of `requests` does not cover the DNS look-up.
     thread = threading.Thread(target=ask, daemon=True)
     if urls:
         thread.start()
@@ -99,11 +99,11 @@ def download(dataset: str, data_dir: Path) -> Path:
     builder = _builder(dataset, data_dir)
     try:
         builder.download_and_prepare()
-    except Exception as error:  # TFDS documents no set of errors: whatever it is, the download failed
+    except Exception as error:  # TFDS documents no set of errors. Whichever it is, the download failed
         raise InputError(f"--dataset {dataset}: TFDS could not prepare it in {data_dir} ({reason(error)})") from error
     folder = version_folder(dataset, data_dir)
     if folder is None:
-        raise InputError(f"--dataset {dataset}: TFDS left nothing in {data_dir / dataset}")
+        raise InputError(f"--dataset {dataset}: TFDS prepared nothing in {data_dir / dataset}")
     return folder
 
 
@@ -112,7 +112,7 @@ def _builder(name: str, data_dir: Optional[Path]) -> Any:
 
     try:
         return tfds.builder(name, data_dir=data_dir and str(data_dir))
-    except Exception as error:  # not found, a wrong config, an unreadable folder: each its own class
+    except Exception as error:  # unknown name, wrong config, unreadable folder: each is of another class
         raise InputError(f"--dataset {name.split(':')[0]}: TFDS cannot open it ({reason(error)})") from error
 
 
@@ -124,7 +124,7 @@ def _facts(builder: Any, prepared: bool = True) -> Dict[str, Any]:
         raise InputError(f"--dataset {name}: has {shape}; needed are uint8 images of shape {offered.IMAGE_SHAPE}")
     names = getattr(label, "names", None)
     if names is None:
-        raise InputError(f"--dataset {name}: its label is no class label")
+        raise InputError(f"--dataset {name}: its label is not a class label")
     examples = {split: builder.info.splits[split].num_examples for split in ("train", "test")} if prepared else {}
     text = " ".join(builder.info.description.split())
     return {"examples": examples, "class_names": list(names), "description": f"{builder.info.full_name}: {text}"}
@@ -135,10 +135,10 @@ def _check_sizes(folder: Path) -> None:
     for split in info.get("splits", []):
         files = sorted(folder.glob(f"*-{split['name']}.tfrecord-*"))
         expected = int(split.get("numBytes", 0)) + RECORD_OVERHEAD * sum(map(int, split["shardLengths"]))
-        found = sum(path.stat().st_size for path in files)
-        if files and "numBytes" in split and found != expected:
+        size = sum(path.stat().st_size for path in files)
+        if files and "numBytes" in split and size != expected:
             raise InputError(
-                f"{files[0] if len(files) == 1 else folder}: the {split['name']} split has {found:,} bytes where "
+                f"{files[0] if len(files) == 1 else folder}: the {split['name']} split has {size:,} bytes where "
                 f"dataset_info.json promises {expected:,}; delete {folder} and prepare the data set again"
             )
 
@@ -148,7 +148,7 @@ def _decode(name: str, data_dir: Path, folder: Path, split: str, count: int) -> 
     import tensorflow_datasets as tfds
 
     images, labels = [], []
-    # In a session without GPUs, and not eagerly: the eager runtime would take the GPU's memory from the run to come.
+    # In a session without GPUs, and not eagerly: the eager runtime would take the GPU memory that the run needs.
     with tf.Graph().as_default():
         try:
             dataset = tfds.load(name, split=split, data_dir=str(data_dir), download=False, shuffle_files=False)
@@ -156,14 +156,16 @@ def _decode(name: str, data_dir: Path, folder: Path, split: str, count: int) -> 
             with tf.compat.v1.Session(config=tf.compat.v1.ConfigProto(device_count={"GPU": 0})) as session:
                 while True:
                     values = session.run(batch)
-                    images.append(values["image"][..., 0])
+                    images.append(values["image"][..., 0])  # IDX images have no axis of channels
                     labels.append(values["label"].astype(np.uint8))
         except tf.errors.OutOfRangeError:
             pass
         except (tf.errors.OpError, AssertionError, OSError) as error:
-            wanted = "delete the folder and prepare the data set again"
-            raise InputError(f"{folder}: the {split} split cannot be read ({reason(error)}); {wanted}") from error
-    found = sum(map(len, images))
-    if found != count:
-        raise InputError(f"{folder}: the {split} split holds {found} examples where dataset_info.json promises {count}")
+            remedy = "delete the folder and prepare the data set again"
+            raise InputError(f"{folder}: the {split} split cannot be read ({reason(error)}); {remedy}") from error
+    decoded_count = sum(map(len, images))
+    if decoded_count != count:
+        raise InputError(
+            f"{folder}: the {split} split holds {decoded_count} examples where dataset_info.json promises {count}"
+        )
     return {"images": np.concatenate(images), "labels": np.concatenate(labels)}

@@ -1,4 +1,4 @@
-"""Finding data: TFDS, IDX files, the sample; and every way in which they can be wrong."""
+"""Finding data in TFDS, IDX files and the sample, and every way in which they can be wrong."""
 
 import gzip
 import json
@@ -29,8 +29,8 @@ def write_idx(folder: Path, train: int = 30, test: int = 20, **damage: bytes) ->
 
 @pytest.fixture
 def prepared_copy(mnist, tmp_path: Path) -> Path:
-    """A TFDS folder of the test's own, with MNIST in it, that may be damaged."""
-    # As TFDS leaves it: without the cache that an earlier run has put beside the data where that is writable.
+    """A private TFDS folder with MNIST in it, which a test may damage."""
+    # As TFDS leaves it: without the cache that an earlier run wrote beside the data if it could.
     leave_out = shutil.ignore_patterns("estimator_mnist_cache*")
     shutil.copytree(DATA_DIR / "mnist" / "3.0.1", tmp_path / "tfds" / "mnist" / "3.0.1", ignore=leave_out)
     for path in [tmp_path / "tfds" / "mnist" / "3.0.1", *(tmp_path / "tfds" / "mnist" / "3.0.1").iterdir()]:
@@ -40,6 +40,7 @@ def prepared_copy(mnist, tmp_path: Path) -> Path:
 
 def test_tfds_gives_counts_classes_and_description(mnist, fashion_mnist):
     assert (mnist.train.examples, mnist.test.examples) == (60_000, 10_000)
+    assert mnist.image_shape == mnist.test.image_shape == (28, 28, 1)
     assert mnist.class_names == tuple("0123456789") and "handwritten digits" in mnist.description
     assert fashion_mnist.class_names[0] == "T-shirt/top" and fashion_mnist.class_names[9] == "Ankle boot"
     assert mnist.digest != fashion_mnist.digest
@@ -53,14 +54,14 @@ def test_the_sample_is_stratified_and_disjoint(sample):
     assert sorted(set(train_labels[:10])) == list(range(10)), "classes come in turn, for small shuffle buffers"
 
 
-def test_the_sample_s_digits_are_mnist_s(sample, mnist):
-    everything = {image.tobytes() for image in idx.read_split(mnist.train.images, mnist.train.labels)[0]}
-    everything |= {image.tobytes() for image in idx.read_split(mnist.test.images, mnist.test.labels)[0]}
+def test_the_digits_of_the_sample_are_of_mnist(sample, mnist):
+    all_of_mnist = {image.tobytes() for image in idx.read_split(mnist.train.images, mnist.train.labels)[0]}
+    all_of_mnist |= {image.tobytes() for image in idx.read_split(mnist.test.images, mnist.test.labels)[0]}
     for split in (sample.train, sample.test):
-        assert all(image.tobytes() in everything for image in idx.read_split(split.images, split.labels)[0])
+        assert all(image.tobytes() in all_of_mnist for image in idx.read_split(split.images, split.labels)[0])
 
 
-def test_auto_takes_the_sample_with_one_line_where_nothing_else_is(tmp_path, offline):
+def test_auto_falls_back_to_the_sample_and_says_so_in_one_line(tmp_path, offline):
     lines = []
     data = input_fns.find("mnist", "auto", data_dir=str(tmp_path), say=lines.append)
     assert data.source == "sample" and len(lines) == 1 and "\n" not in lines[0] and "sample" in lines[0]
@@ -80,21 +81,21 @@ def test_only_mnist_has_a_sample(tmp_path, offline):
         ("cifar10", r"--dataset cifar10: has uint8 images of shape \(32, 32, 3\)"),
     ],
 )
-def test_a_data_set_that_does_not_fit_is_refused(tmp_path, dataset, message):
+def test_a_data_set_that_is_not_offered_is_refused(tmp_path, dataset, message):
     with pytest.raises(InputError, match=message):
         input_fns.find(dataset, "tfds", data_dir=str(tmp_path))
 
 
-def test_decoded_data_is_kept_beside_the_prepared_data_and_used_again(prepared_copy):
+def test_decoded_data_is_cached_beside_the_prepared_data(prepared_copy):
     first = input_fns.find("mnist", "tfds", data_dir=str(prepared_copy))
-    kept = first.train.images
-    assert prepared_copy in kept.parents
-    before = kept.stat().st_mtime_ns
+    cached = first.train.images
+    assert prepared_copy in cached.parents
+    before = cached.stat().st_mtime_ns
     assert input_fns.find("mnist", "tfds", data_dir=str(prepared_copy)) == first
-    assert kept.stat().st_mtime_ns == before
+    assert cached.stat().st_mtime_ns == before
 
 
-def test_a_damaged_cache_is_made_again(prepared_copy):
+def test_a_damaged_cache_is_replaced(prepared_copy):
     first = input_fns.find("mnist", "tfds", data_dir=str(prepared_copy))
     good = first.train.images.read_bytes()
     first.train.images.write_bytes(good[:-1] + b"\xff")
@@ -162,9 +163,9 @@ LABELS = idx.to_bytes(np.zeros(30, np.uint8))
     [
         ({"train_images": IMAGES[:-1]}, "train-images.* has 23,535 bytes where its header promises 23,536"),
         ({"train_images": IMAGES + b"0"}, "has 23,537 bytes where its header promises 23,536"),
-        ({"train_images": b""}, "train-images.* is no IDX file of images"),
-        ({"train_images": LABELS}, "train-images.* is no IDX file of images"),
-        ({"train_labels": IMAGES}, "train-labels.* is no IDX file of labels"),
+        ({"train_images": b""}, "train-images.* is not an IDX file of images"),
+        ({"train_images": LABELS}, "train-images.* is not an IDX file of images"),
+        ({"train_labels": IMAGES}, "train-labels.* is not an IDX file of labels"),
         ({"test_images": b"\x1f\x8b" + b"junk" * 9}, "t10k-images.*: cannot be read"),
         ({"test_images": gzip.compress(IMAGES)[:-9]}, "t10k-images.*: cannot be read"),
         (
@@ -192,7 +193,7 @@ def test_missing_idx_files_are_named(tmp_path):
     (folder / "t10k-labels-idx1-ubyte").unlink()
     with pytest.raises(InputError, match=r"--idx_dir .*: holds no t10k-labels-idx1-ubyte or"):
         input_fns.find("mnist", "idx", idx_dir=str(folder))
-    with pytest.raises(InputError, match=r"--idx_dir .*: is no folder"):
+    with pytest.raises(InputError, match=r"--idx_dir .*: is not a folder"):
         input_fns.find("mnist", "idx", idx_dir=str(tmp_path / "none"))
     with pytest.raises(InputError, match="--idx_dir: not given"):
         input_fns.find("mnist", "idx")
