@@ -1,6 +1,7 @@
-"""Further environments, for packages that cannot live beside TensorFlow 2.15; each is made on first use."""
+"""Separate virtual environments for packages that conflict with TensorFlow 2.15, each made on first use."""
 
 import fcntl
+import shutil
 import subprocess
 import venv
 from pathlib import Path
@@ -8,40 +9,76 @@ from typing import Callable
 
 from estimator_mnist.system.errors import RunError
 
+MARKER = ".made-by-estimator-mnist"  # the first file in an environment, as in run.sh's .venv
+INSTALLED = "installed.txt"  # the last file: the requirements that a complete environment has
+
 
 def python_of(requirements: Path, folder: Path, say: Callable[[str], None]) -> str:
-    """Returns the path of the Python of an environment, which is made first if it is not there as it should be.
+    """Returns the path of an environment's Python. The environment is made first unless it is complete.
 
     Args:
-        requirements: What pip installs there.
-        folder: Where the environment is, or is made.
-        say: Called with a line when something is to be made, which can take minutes.
+        requirements: The file that pip installs from.
+        folder: The environment.
+        say: Called with one line before the environment is made, which can take minutes.
 
     Raises:
-        RunError: It cannot be made.
+        RunError: The environment cannot be made, or the folder holds something that this project has not made.
     """
-    python, mark = folder / "bin" / "python", folder / "installed.txt"
+    python = folder / "bin" / "python"
     try:
-        # As in run.sh, the lock is gone with the processes that hold the file open, pip among them.
-        with open(folder.with_name(f"{folder.name}.making"), "w") as making:
-            fcntl.flock(making, fcntl.LOCK_EX)
-            if not mark.exists() or mark.read_text() != requirements.read_text():
-                say(f"Making {folder} from {requirements.name} (once; some minutes)")
-                venv.create(folder, with_pip=True, clear=True)
-                install(python, requirements, making.fileno())
-                mark.write_text(requirements.read_text())
+        # As in run.sh, the lock is released when all processes that hold the file open have ended, pip among them.
+        with open(folder.with_name(f"{folder.name}.making"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _is_complete(folder, requirements):
+                _delete(folder)
+                say(f"Making {folder} from {requirements.name} (once; takes some minutes)")
+                folder.mkdir()
+                (folder / MARKER).touch()
+                venv.create(folder, with_pip=True)
+                install(python, requirements, lock.fileno())
+                (folder / INSTALLED).write_text(requirements.read_text())
     except (OSError, subprocess.CalledProcessError) as error:
         raise RunError(f"{folder}: this environment cannot be made ({error})") from error
     return str(python)
 
 
+def _is_complete(folder: Path, requirements: Path) -> bool:
+    installed = folder / INSTALLED
+    return installed.is_file() and installed.read_text() == requirements.read_text()
+
+
+def _delete(folder: Path) -> None:
+    """Deletes an incomplete or outdated environment.
+
+    Raises:
+        RunError: The folder is not empty, and nothing in it says that this project made it.
+    """
+    if not folder.exists():
+        return
+    # Environments of earlier versions have no marker. A complete one has the file INSTALLED.
+    is_made_here = (folder / MARKER).exists() or (folder / INSTALLED).exists()
+    if not is_made_here and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder}: was not made by this project; move or delete it, then run the same command again")
+    shutil.rmtree(folder)
+
+
 def install(python: Path, requirements: Path, lock: int) -> None:
-    """Installs requirements with pip; raises RunError where they cannot be had."""
+    """Installs packages with pip.
+
+    Args:
+        python: Of the environment.
+        requirements: The file that pip installs from.
+        lock: A file descriptor that pip keeps open.
+
+    Raises:
+        RunError: A package cannot be installed.
+    """
     words = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input"]
-    done = subprocess.run(
+    pip = subprocess.run(
         [*words, "-r", str(requirements)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=[lock]
     )
-    if done.returncode:
-        errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR: ")] or done.stdout.splitlines()
-        why = errors[-1] if errors else f"pip ended with {done.returncode}"
-        raise RunError(f"{requirements.name}: could not be installed ({why}); it needs the network once")
+    if pip.returncode:
+        lines = pip.stdout.splitlines()
+        errors = [line for line in lines if line.startswith("ERROR: ")] or lines
+        why = errors[-1] if errors else f"pip's exit code is {pip.returncode}"
+        raise RunError(f"{requirements.name}: could not be installed ({why}); the first use needs the network")
