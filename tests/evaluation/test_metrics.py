@@ -66,14 +66,3 @@ def test_mistakes_come_with_the_highest_probability_first(classified):
         assert mistake.label == classified.labels[mistake.position]
     everything = metrics.most_confident_mistakes(classified, 10_000)
     assert len(everything) == classified.mistakes
-
-
-def test_a_montage_puts_images_in_rows():
-    images = np.arange(5 * 4).reshape(5, 2, 2)
-    whole = metrics.montage(images, columns=3, gap=1, fill=-1)
-    assert whole.shape == (5, 8)
-    for index, image in enumerate(images):
-        row, column = divmod(index, 3)
-        assert (whole[row * 3 : row * 3 + 2, column * 3 : column * 3 + 2] == image).all()
-    assert (whole[2] == -1).all() and (whole[:, 2] == -1).all() and (whole[3:, 6:] == -1).all()
-    assert metrics.montage(images, columns=5).shape == (2, 10)

@@ -1,5 +1,6 @@
 """The EstimatorSpec of each mode and model, by shape and dtype, and the losses and steps behind it, by value."""
 
+import dataclasses
 import tempfile
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from estimator_mnist.architectures import ARCHITECTURES
 from estimator_mnist.config.experiment import MODELS, OPTIMIZERS, Experiment
-from estimator_mnist.model import cpu_parallelism
-from estimator_mnist.model.model_fn import EPOCH_LOSS, model_fn
+from estimator_mnist.model.model_fn import model_fn
+from estimator_mnist.model.training_progress import EPOCH_LOSS
 
 ANYWHERE = [name for name in OPTIMIZERS if name != "lecun"]  # of all models
 TRAIN, EVAL, PREDICT = tf.estimator.ModeKeys.TRAIN, tf.estimator.ModeKeys.EVAL, tf.estimator.ModeKeys.PREDICT
@@ -206,8 +208,8 @@ def test_a_step_divided_among_the_cores_is_the_undivided_one(model, monkeypatch)
     with tempfile.TemporaryDirectory() as folder:
         tmp = Path(folder)
         divided = trained()
-        monkeypatch.setattr(cpu_parallelism, "PARTS", {})
-        monkeypatch.setattr(cpu_parallelism, "SHARDS", {})
+        undivided = dataclasses.replace(ARCHITECTURES[model], partitions=1, shards=1)
+        monkeypatch.setitem(ARCHITECTURES, model, undivided)
         whole = trained()
     assert set(divided) == set(whole)
     for name, value in whole.items():

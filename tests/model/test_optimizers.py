@@ -5,8 +5,10 @@ import pytest
 import tensorflow as tf
 
 from estimator_mnist.config.experiment import OPTIMIZERS, SCHEDULES, Experiment
-from estimator_mnist.layers.variables import Parameter
-from estimator_mnist.model.optimizers import Optimizer, learning_rate, step_scalars
+from estimator_mnist.layers import Dense, Flatten
+from estimator_mnist.layers.network import Network
+from estimator_mnist.model.optimizers import Optimizer, step_scalars
+from estimator_mnist.model.schedules import learning_rate
 
 STEPS = 5
 START = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
@@ -18,12 +20,15 @@ def gradients(step: int) -> np.ndarray:
 
 def ours(optimizer: str) -> np.ndarray:
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        variable = tf.compat.v1.get_variable("kernel", initializer=tf.constant(START), use_resource=True)
+        network = Network([Flatten("flatten"), Dense("logits", 4)], (1, 3, 1))
+        network.build(seed=0)
+        variable = network.variables["logits", "kernel"].parts[0]
         gradient, step = tf.compat.v1.placeholder(tf.float32, [3, 4]), tf.compat.v1.placeholder(tf.int64, [])
         experiment = Experiment(optimizer=optimizer, learning_rate=0.01)
         scalars = tf.unstack(step_scalars(experiment, step[tf.newaxis])[0])
-        update = Optimizer(experiment, [Parameter("kernel", (3, 4), [variable], 0)]).apply([gradient], scalars)
+        update = Optimizer(experiment, network).apply([gradient, tf.zeros(4)], scalars)
         session.run(tf.compat.v1.global_variables_initializer())
+        session.run(variable.assign(START))
         for number in range(STEPS):
             session.run(update, {gradient: gradients(number), step: number})
         return session.run(variable)

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from support import RUN, checkpoint
 
+from estimator_mnist.architectures import create_network
 from estimator_mnist.config.experiment import MODELS, Experiment
-from estimator_mnist.layers import network as networks
 from estimator_mnist.model import weight_ema
 from estimator_mnist.model.model_fn import model_fn
 
@@ -35,10 +35,10 @@ def test_it_follows_the_weights_and_changes_nothing_in_their_training(model, tmp
     decay = 0.6
     plain = [trained(0.0, model, steps, tmp_path) for steps in (1, 2, 3)]
     averaged = trained(decay, model, 3, tmp_path)
-    names = networks.create(Experiment(model=model)).weight_shapes()
+    names = create_network(Experiment(model=model)).weight_shapes()
     assert set(averaged) > {name + weight_ema.TRAINED for name in names}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        network = networks.create(Experiment(model=model))
+        network = create_network(Experiment(model=model))
         network.build(0)
         session.run(tf.compat.v1.global_variables_initializer())
         initial = {"/".join(key): session.run(made.parts[0]) for key, made in network.variables.items()}

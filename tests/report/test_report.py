@@ -16,6 +16,7 @@ from PIL import Image
 from support import ROOT, end, killed_at, start
 from tensorboard.backend.event_processing import plugin_event_accumulator as accumulator
 
+import input_fns
 from estimator_mnist.config import flags
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.evaluation import classify_split, metrics
@@ -24,6 +25,7 @@ from estimator_mnist.model_dir import event_files as events
 from estimator_mnist.report import artifacts, plots
 from estimator_mnist.report import html_page as report
 from estimator_mnist.system.terminal import percent
+from estimator_mnist.training import estimator as estimators
 
 NAME = "<img src=x onerror=alert(1)>"  # a folder that a page must not take by its word
 FLAGS = ["--source", "sample", "--model", "dense", "--train_epochs", "2", "--evals", "4", "--dropout_rate", "0.3"]
@@ -108,9 +110,15 @@ def test_the_page_tells_the_figures_of_results_json(finished):
     assert all(name in text for name in shown), "every setting is there"
 
 
+def classified_by(experiment: Experiment, data: input_fns.Data, model_dir: Path) -> metrics.Classified:
+    estimator = estimators.create(experiment, model_dir, data)
+    last = checkpoints.prefix(model_dir, experiment.total_steps)
+    return classify_split.by_checkpoint(experiment, estimator, last)
+
+
 def test_the_page_shows_the_confusion_matrix_and_the_mistakes(finished, sample):
     experiment = Experiment.read(finished)
-    classified = classify_split.over_split(experiment, sample, checkpoints.prefix(finished, experiment.total_steps))
+    classified = classified_by(experiment, sample, finished)
     matrix = metrics.confusion_matrix(classified)
     final = json.loads((finished / "results.json").read_text())["final"]
     assert np.trace(matrix) / matrix.sum() == pytest.approx(final["test_accuracy"])
@@ -129,11 +137,12 @@ def test_what_others_named_is_escaped(finished, sample, tmp_path):
     experiment = Experiment.read(finished)
     names = ("<script>alert(1)</script>", *experiment.class_names[1:])
     evil = dataclasses.replace(experiment, class_names=names, dataset="<b>x", data_dir='"><i>')
-    training_scalars, tests = events.scalars(finished), events.evaluations(finished)
+    training_scalars, evaluations = events.scalars(finished), events.evaluations(finished)
     outcome = json.loads((finished / "results.json").read_text())
     scratch = Path(shutil.copytree(finished, tmp_path / "evil"))
-    ended = artifacts.make(evil, sample, outcome["train_loss"], training_scalars, tests, scratch)
-    text = report.write(evil, outcome, ended, scratch).read_text()
+    history = artifacts.History(outcome["train_loss"], training_scalars, evaluations)
+    made = artifacts.make(evil, classified_by(experiment, sample, finished), history, scratch)
+    text = report.write(evil, outcome, made, scratch).read_text()
     assert not Page(text).tags & {"script", "b", "i"} and "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
