@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from estimator_mnist.architectures import create_network
+from estimator_mnist.config.experiment import FILE_NAME as EXPERIMENT_FILE
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.system.paths import is_remote, rmtree
 from input_fns import InputError
@@ -95,17 +96,20 @@ def checked(experiment: Experiment, model_dir: Path, checkpoint: Optional[str]) 
     if checkpoint is None:
         step, skipped = newest_intact(model_dir)
         for damaged, wrong in skipped.items():
-            print(f"Passed over model.ckpt-{damaged}, which is damaged: {wrong}", file=sys.stderr)
+            print(f"Skipped model.ckpt-{damaged}, which is corrupt: {wrong}", file=sys.stderr)
         if step in skipped or step not in steps(model_dir):
             raise InputError(f"--model_dir {model_dir}: holds no checkpoint yet; train first")
+        other = difference(experiment, prefix(model_dir, step))
+        if other:  # experiment.json was edited
+            raise InputError(f"--model_dir {model_dir}: model.ckpt-{step} is not of its {EXPERIMENT_FILE} ({other})")
         return prefix(model_dir, step)
-    unfit = corruption(checkpoint) or _difference(experiment, checkpoint)
+    unfit = corruption(checkpoint) or difference(experiment, checkpoint)
     if unfit:
         raise InputError(f"--checkpoint {checkpoint}: cannot be used ({unfit}); name another one")
     return checkpoint
 
 
-def _difference(experiment: Experiment, checkpoint: str) -> Optional[str]:
+def difference(experiment: Experiment, checkpoint: str) -> Optional[str]:
     """Returns in what a checkpoint's network differs from the experiment's, None if in nothing."""
     found = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
     for name, shape in create_network(experiment).weight_shapes().items():

@@ -85,7 +85,7 @@ def rebuild(experiment: Experiment, results: Dict[str, Any], data: input_fns.Dat
         InputError: The last checkpoint is missing or corrupt.
     """
     checkpoint = checkpoints.prefix(model_dir, experiment.total_steps)
-    wrong = checkpoints.corruption(checkpoint)
+    wrong = checkpoints.corruption(checkpoint) or checkpoints.difference(experiment, checkpoint)
     if wrong:
         raise InputError(f"--model_dir {model_dir}: the last checkpoint of the run cannot be read ({wrong})")
     classified = classify_split.by_checkpoint(experiment, estimators.create(experiment, model_dir, data), checkpoint)

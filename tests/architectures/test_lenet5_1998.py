@@ -13,7 +13,7 @@ from estimator_mnist.architectures.lenet5_1998 import digit_codes, hessian_diago
 from estimator_mnist.architectures.lenet5_1998 import network as lenet5_1998
 from estimator_mnist.config.experiment import LOSSES, Experiment
 from estimator_mnist.layers import network as networks
-from estimator_mnist.layers.layers import scaled_tanh
+from estimator_mnist.layers import scaled_tanh
 from estimator_mnist.model import losses, optimizers
 from estimator_mnist.model.model_fn import model_fn
 from input_fns import InputError
@@ -347,7 +347,7 @@ def test_a_killed_run_of_the_recipe_comes_to_the_same_end(finished, tmp_path):
     wait_for(process, killed, "model.ckpt-0.index")
     process.send_signal(signal.SIGTERM)  # amid the first pass
     assert end(process)[0] == 143
-    assert "Going on after step" in resumes_to_the_same_end(killed, finished, RUN)
+    assert "Resuming after step" in resumes_to_the_same_end(killed, finished, RUN)
 
 
 def test_the_formats_give_the_classes_of_the_estimator(finished, cli):

@@ -43,7 +43,7 @@ def test_every_model_goes_on_to_the_same_end_after_a_kill(tmp_path, model):
     killed_at(killed, "model.ckpt-12.index", *flags)
     step = checkpoints.steps(killed)[0]  # 12, or a later one if the kill came late
     assert 12 <= step < 36
-    assert f"Going on after step {step} of 36" in resumes_to_the_same_end(killed, unbroken, flags)
+    assert f"Resuming after step {step} of 36" in resumes_to_the_same_end(killed, unbroken, flags)
 
 
 @pytest.mark.parametrize("signum, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -57,7 +57,7 @@ def test_a_signal_saves_the_step_and_says_how_to_go_on(tmp_path, slow, signum, c
     assert returned == code and err == ""
     saved = checkpoints.steps(cut)[0]
     assert f"after step {saved}, which is saved; run the same command to resume" in out and 20 <= saved < 60
-    assert f"Going on after step {saved} of 60" in resumes_to_the_same_end(cut, slow, SLOW)
+    assert f"Resuming after step {saved} of 60" in resumes_to_the_same_end(cut, slow, SLOW)
 
 
 def test_a_second_sigint_ends_at_once(tmp_path):
@@ -92,18 +92,18 @@ def flip(path: Path) -> None:
 def test_a_damaged_checkpoint_is_named_and_passed_over(half, run, file, harm):
     harm(half / file)
     out = resumes_to_the_same_end(half, run)
-    assert "Passed over model.ckpt-300, which is damaged: " in out and "Going on after step 200 of 400" in out
+    assert "Skipped model.ckpt-300, which is corrupt: " in out and "Resuming after step 200 of 400" in out
 
 
 @pytest.mark.parametrize("content", ["", "junk", 'model_checkpoint_path: "model.ckpt-999"\n', "\x00\xff"])
 def test_a_garbled_checkpoint_file_is_put_right(half, run, content):
     (half / "checkpoint").write_text(content)
-    assert "Going on after step 300 of 400" in resumes_to_the_same_end(half, run)
+    assert "Resuming after step 300 of 400" in resumes_to_the_same_end(half, run)
 
 
 def test_a_missing_checkpoint_file_is_put_right(half, run):
     (half / "checkpoint").unlink()
-    assert "Going on after step 300 of 400" in resumes_to_the_same_end(half, run)
+    assert "Resuming after step 300 of 400" in resumes_to_the_same_end(half, run)
 
 
 def test_a_checkpoint_of_weights_that_are_not_finite_is_passed_over(half):
@@ -121,7 +121,7 @@ def test_a_checkpoint_of_weights_that_are_not_finite_is_passed_over(half):
 def test_evaluate_passes_over_a_damaged_checkpoint_and_refuses_one_that_is_named(half, cli):
     flip(half / "model.ckpt-300.data-00000-of-00001")
     newest = cli("evaluate", "--model_dir", half)
-    assert newest.returncode == 0 and "step 200" in newest.stdout and "Passed over model.ckpt-300" in newest.stderr
+    assert newest.returncode == 0 and "step 200" in newest.stdout and "Skipped model.ckpt-300" in newest.stderr
     named = cli("evaluate", "--model_dir", half, "--checkpoint", "300")
     assert named.returncode == 2 and named.stderr.count("\n") == 1 and "cannot be used" in named.stderr
 
@@ -152,7 +152,7 @@ def test_a_run_killed_while_it_wrote_its_first_checkpoint_begins_again(run, harm
     harm(cut / "model.ckpt-0.index")
     done = cli("evaluate", "--model_dir", cut)
     assert done.returncode == 2 and "holds no checkpoint yet; train first" in done.stderr
-    assert "Passed over model.ckpt-0, which is damaged: " in resumes_to_the_same_end(cut, run)
+    assert "Skipped model.ckpt-0, which is corrupt: " in resumes_to_the_same_end(cut, run)
 
 
 def test_a_garbled_experiment_is_one_line(half):
@@ -224,7 +224,7 @@ def test_a_stream_says_that_it_goes_on_in_a_new_order(tmp_path):
     for path in model_dir.glob("model.ckpt-130*"):
         path.unlink()
     code, out, _ = end(start(model_dir, *flags))
-    assert code == 0 and "Going on after step 65 of 130; the stream starts a new epoch, in a new order" in out
+    assert code == 0 and "Resuming after step 65 of 130; the stream starts a new epoch, in a new order" in out
 
 
 def test_a_damaged_record_in_a_stream_is_one_line(tmp_path, mnist):

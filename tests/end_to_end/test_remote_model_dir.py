@@ -108,7 +108,7 @@ def test_a_remote_run_is_stopped_and_goes_on_to_the_same_bits(there, told, run):
     stopped, gone_on = told["stopped"], told["gone on"]
     assert stopped["code"] == 143 and "Stopped by SIGTERM after step 100, which is saved" in stopped["out"]
     assert "model.ckpt-100.index" in stopped["files"] and "results.json" not in stopped["files"]
-    assert gone_on["code"] == 0 and gone_on["err"] == "" and "Going on after step 100 of 400" in gone_on["out"]
+    assert gone_on["code"] == 0 and gone_on["err"] == "" and "Resuming after step 100 of 400" in gone_on["out"]
     assert sorted(path.name for path in there.iterdir()) == ["copy", "told.json"]  # and no folder named ram:
     ours, theirs = (tf.train.load_checkpoint(str(folder / "model.ckpt-400")) for folder in (there / "copy", run))
     assert ours.get_variable_to_shape_map() == theirs.get_variable_to_shape_map()
