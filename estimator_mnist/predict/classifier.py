@@ -34,6 +34,9 @@ def load(model_dir: Path, experiment: Experiment) -> Classifier:
             images, probabilities = _saved_model(session, versions[max(versions)])
         else:
             images, probabilities = _checkpoint(session, model_dir, experiment)
+        if probabilities.shape[-1] != experiment.classes:  # experiment.json was edited
+            names = f"{experiment.classes} classes, but its network has {probabilities.shape[-1]}"
+            raise InputError(f"--model_dir {model_dir}: its experiment.json names {names}")
         call = session.make_callable(probabilities, [images])
     return lambda batch: call(batch.astype(np.float32) / 255)
 
