@@ -12,8 +12,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from estimator_mnist.architectures import create_network
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.layers import network as networks
+from estimator_mnist.layers.network import scaled
 from estimator_mnist.model import cpu_parallelism
 from estimator_mnist.training import run_config
 from input_fns.sources import idx
@@ -25,10 +26,10 @@ cpu_parallelism.limit_threads(experiment)
 
 with tf.Graph().as_default(), tf.compat.v1.Session(config=run_config.session_config(experiment)) as session:
     batch = tf.compat.v1.placeholder(tf.uint8, [None, *images.shape[1:], 1])
-    network = networks.create(experiment)
+    network = create_network(experiment)
     network.build(experiment.seed)
-    shards = cpu_parallelism.of_shards(experiment, batch)
-    classes = tf.argmax(tf.concat([network(networks.scaled(shard)) for shard in shards], axis=0), axis=1)
+    parts = cpu_parallelism.split_for_inference(experiment, batch)
+    classes = tf.argmax(tf.concat([network(scaled(part)) for part in parts], axis=0), axis=1)
     session.run(tf.compat.v1.global_variables_initializer())
     seconds = []
     for _ in range(1 + passes):

@@ -6,6 +6,7 @@ import pkgutil
 from typing import TYPE_CHECKING, Any, Dict, List
 
 from estimator_mnist.architectures.architecture import Architecture
+from input_fns import InputError
 
 if TYPE_CHECKING:
     from estimator_mnist.layers.network import Network
@@ -27,12 +28,21 @@ def create_network(experiment: Any, partitions: int = 1) -> "Network":
     Args:
         experiment: An Experiment, which names the architecture and the shape of the images.
         partitions: How many partitions the architecture's `partitioned_layers` are split into.
+
+    Raises:
+        InputError: The architecture's layers do not make a network, or not one for the experiment.
     """
     from estimator_mnist.layers.network import Network
 
     architecture = ARCHITECTURES[experiment.model]
     layers = architecture.layers(experiment)
-    return Network(_partitioned(layers, architecture, partitions), experiment.image_shape)
+    network = Network(_partitioned(layers, architecture, partitions), experiment.image_shape, experiment.classes)
+    if network.has_statistics and experiment.strategy != "none":
+        raise InputError(
+            f"--strategy: {experiment.strategy} is not possible with BatchNorm layers (--model {experiment.model}); "
+            "it must be none: replicas do not share a batch's statistics"
+        )
+    return network
 
 
 def _partitioned(layers: List[Any], architecture: Architecture, partitions: int) -> List[Any]:

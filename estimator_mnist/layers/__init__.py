@@ -2,22 +2,28 @@
 
 from estimator_mnist.layers.activations import Activation, gelu, relu, scaled_tanh, sigmoid, tanh
 from estimator_mnist.layers.base import Layer, Weight
-from estimator_mnist.layers.convolution import Conv2D, Pad2D
+from estimator_mnist.layers.branches import Parallel, Residual
+from estimator_mnist.layers.convolution import Conv2D, DepthwiseConv2D, Pad2D
 from estimator_mnist.layers.dropout import Dropout
 from estimator_mnist.layers.fully_connected import Dense, Flatten
-from estimator_mnist.layers.normalization import BatchNorm
-from estimator_mnist.layers.pooling import Pool2D
+from estimator_mnist.layers.normalization import BatchNorm, LayerNorm
+from estimator_mnist.layers.pooling import GlobalAveragePool, Pool2D
 
 __all__ = [
     "Activation",
     "BatchNorm",
     "Conv2D",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "Flatten",
+    "GlobalAveragePool",
     "Layer",
+    "LayerNorm",
     "Pad2D",
+    "Parallel",
     "Pool2D",
+    "Residual",
     "Weight",
     "gelu",
     "relu",

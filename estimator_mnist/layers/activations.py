@@ -41,8 +41,5 @@ class Activation(Layer):
 
     activation: ActivationFunction
 
-    def linear(self, x, weights):
-        return x
-
-    def activate(self, x):
-        return self.activation(x)
+    def __call__(self, x, weights, mask):
+        return [self.activation(part) for part in x]

@@ -4,7 +4,7 @@ Shapes leave the batch out: (28, 28, 1) for images, (784,) for vectors. All valu
 """
 
 from dataclasses import dataclass
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import ClassVar, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import tensorflow as tf
 
@@ -26,9 +26,11 @@ class Weight(NamedTuple):
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer with a name that no other layer of its network has."""
+    """A layer with a name that no layer beside it has: letters, digits, "_" and "-"."""
 
     name: str
+
+    input_rank: ClassVar[Optional[int]] = None  # of the shape that it takes: 3 for images, 1 for vectors, None for any
 
     def weights(self, shape: Shape) -> Dict[str, Weight]:
         """Returns the arrays that the layer needs for inputs of a shape, by name."""

@@ -19,6 +19,8 @@ class Dense(Layer):
     adds up their products, so that the cores synchronise only there (Megatron-LM, arXiv 1909.08053, section 3).
     """
 
+    input_rank = 1
+
     units: int
     activation: Optional[ActivationFunction] = None
     parts: int = 1

@@ -49,8 +49,9 @@ class BatchNorm(Layer):
         return self.activation(x) if self.activation else x
 
     def _normalised(self, x, weights, mean, variance, training):
-        return tf.raw_ops.FusedBatchNormV3(
-            x=x,
+        images = x if x.shape.rank == 4 else tf.reshape(x, [-1, 1, 1, x.shape[-1]])  # the op takes nothing but images
+        y, *statistics = tf.raw_ops.FusedBatchNormV3(
+            x=images,
             scale=weights["gamma"],
             offset=weights["beta"],
             mean=mean,
@@ -58,6 +59,27 @@ class BatchNorm(Layer):
             epsilon=EPSILON,
             is_training=training,
         )[:3]
+        return [y if x.shape.rank == 4 else tf.reshape(y, [-1, *x.shape[1:]]), *statistics]
+
+
+@dataclass(frozen=True)
+class LayerNorm(Layer):
+    """Layer normalisation (Ba et al., arXiv 1607.06450) over the last axis: the channels of a pixel, or a vector.
+
+    They get mean 0 and variance 1, then a trained scale and offset. Other examples have no influence.
+    """
+
+    activation: Optional[ActivationFunction] = None
+
+    def weights(self, shape: Shape) -> Dict[str, Weight]:
+        return {"gamma": Weight(shape[-1:], 0.0, start=1.0), "beta": Weight(shape[-1:], 0.0)}
+
+    def linear(self, x, weights):
+        mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
+        return tf.nn.batch_normalization(x, mean, variance, weights["beta"], weights["gamma"], EPSILON)
+
+    def activate(self, x):
+        return self.activation(x) if self.activation else x
 
 
 def mean_of(micro_batches: Sequence[Statistics]) -> Statistics:

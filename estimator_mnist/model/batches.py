@@ -60,17 +60,21 @@ def steps_in(experiment: Experiment, block: Block) -> tf.Tensor:
     return (block.examples + experiment.batch_size - 1) // experiment.batch_size
 
 
-def split_into_batches(experiment: Experiment, block: Block) -> Batches:
+def split_into_batches(experiment: Experiment, block: Block, repeat_rows: bool) -> Batches:
     """Returns a block by its batches, the last one filled up, so that all have one static shape.
 
-    It is filled with zeros or, as normalisations take the rows into their statistics, with its own rows again.
+    Args:
+        experiment: Says the size of a batch.
+        block: The examples.
+        repeat_rows: Whether to fill it up with its own rows again, for networks that normalise by the statistics of a
+            batch. Otherwise with zeros.
     """
     batch_size, count = experiment.batch_size, tf.shape(block.labels)[0]
     size, steps = strategies.replica().size(batch_size), steps_in(experiment, block)
     missing = steps * size - count
 
     def fill_up(values: tf.Tensor) -> tf.Tensor:
-        if not experiment.batch_norm:
+        if not repeat_rows:
             return tf.pad(values, [[0, missing]] + [[0, 0]] * (values.shape.rank - 1))
         start = count // size * size  # of the last, smaller batch
         return tf.concat([values, tf.gather(values, start + tf.range(missing) % (count - start))], axis=0)

@@ -82,10 +82,10 @@ def _step_inputs(experiment: Experiment, trainer: Trainer, block: Block, steps: 
     shares = {}
     if trainer.average:
         shares["average"] = weight_ema.shares(experiment.average_decay, numbers)
-    if experiment.batch_norm:
+    if trainer.network.has_statistics:
         shares["statistics"] = weight_ema.shares(normalization.DECAY, numbers)
     return StepInputs(
-        batches.split_into_batches(experiment, block),
+        batches.split_into_batches(experiment, block, repeat_rows=trainer.network.has_statistics),
         step_scalars(experiment, numbers),
         shares,
         _dropout_masks(experiment, trainer.network, block, steps),

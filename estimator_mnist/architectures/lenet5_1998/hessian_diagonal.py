@@ -60,7 +60,7 @@ def as_if_drawn_wider(network: Network, values: Values) -> Values:
     0.00003 to 0.021.
     """
     factors = {}
-    for layer, name, weight in network.weights():
+    for key, weight in network.weights():
         limit = np.array(weight.limit, np.float32)
-        factors[layer.name, name] = GROWN / np.sqrt(paper_layers.LIMIT * limit)
+        factors[key] = GROWN / np.sqrt(paper_layers.LIMIT * limit)
     return {key: [part * factors[key] for part in parts] for key, parts in values.items()}
