@@ -1,4 +1,4 @@
-"""How a training is spread over devices and processes: TensorFlow's strategies, and what a training step asks of them.
+"""How training is spread over devices and processes: TensorFlow's strategies, and what a training step needs of them.
 
 The graph of a training step is the same everywhere. Outside a strategy there is one replica, and nothing is added.
 """
@@ -17,22 +17,22 @@ from estimator_mnist.distribute import tf_config
 from estimator_mnist.distribute.tf_config import Task
 from input_fns import InputError
 
-POLL_SECONDS = 1.0  # how often a worker asks whether the chief has initialised the variables on the ps
+POLL_SECONDS = 1.0  # between two checks of a worker whether the chief has initialised the variables
 
 
 class Replica(NamedTuple):
-    """One of the copies of the network that train in step."""
+    """One of the copies of the network that train in lockstep."""
 
     number: int
     replicas: int
 
     def size(self, batch_size: int) -> int:
-        """Returns how many examples of a whole batch are this replica's."""
+        """Returns how many examples of a batch are this replica's."""
         return len(range(self.number, batch_size, self.replicas))
 
 
 def replica() -> Replica:
-    """Returns the replica whose graph is being built; outside a strategy the only one."""
+    """Returns the replica whose graph is being built, the only one outside a strategy."""
     context = tf.distribute.get_replica_context()
     return Replica(int(tf.get_static_value(context.replica_id_in_sync_group)), context.num_replicas_in_sync)
 
@@ -40,7 +40,7 @@ def replica() -> Replica:
 def summed(tensors: Sequence[tf.Tensor]) -> List[tf.Tensor]:
     """Returns the sums of tensors, float32 of known shapes, over all replicas.
 
-    All of them travel as one, for each message has its price.
+    They are fused into one all-reduce to amortise the latency per message.
     """
     if replica().replicas == 1:
         return list(tensors)
@@ -49,14 +49,14 @@ def summed(tensors: Sequence[tf.Tensor]) -> List[tf.Tensor]:
     def sum_up(strategy: tf.distribute.Strategy, value: tf.Tensor) -> tf.Tensor:
         return strategy.extended.reduce_to(tf.distribute.ReduceOp.SUM, value, destinations=value)
 
-    # As ReplicaContext.all_reduce, but for its gradient, for which it searches the graph for variables, and fails.
+    # Like ReplicaContext.all_reduce, but without its gradient: that searches the graph for variables, and fails.
     total = tf.distribute.get_replica_context().merge_call(sum_up, args=(flat,))
     parts = tf.split(total, [tensor.shape.num_elements() for tensor in tensors])
     return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors)]
 
 
 def begin(experiment: Experiment, task: Optional[Task]) -> None:
-    """Makes this process ready for its strategy; to be called before TensorFlow makes anything.
+    """Prepares this process for its strategy. Call it before TensorFlow creates anything.
 
     Raises:
         InputError: The batches are too small to be shared by so many replicas.
@@ -64,15 +64,15 @@ def begin(experiment: Experiment, task: Optional[Task]) -> None:
     if task:
         os.environ[tf_config.VARIABLE] = task.for_tensorflow()
     else:
-        tf_config.leave()  # TensorFlow reads what is left of it, an empty text even as an error
+        tf_config.leave()  # TensorFlow would read what is left of it, and takes an empty text for an error
     if experiment.strategy == "none":
         return
-    # Estimator builds graphs. Where TensorFlow executes eagerly, a strategy starts a server of its own beside that of
-    # `train_and_evaluate`, on the same port.
+    # Estimator builds graphs. With eager execution, a strategy would start a second server on the port of
+    # `train_and_evaluate`'s.
     tf.compat.v1.disable_eager_execution()
-    warnings.filterwarnings("ignore", "To make it possible to preserve tf.data options")  # nobody asks for them
+    warnings.filterwarnings("ignore", "To make it possible to preserve tf.data options")  # irrelevant here
     if experiment.strategy == "parameter_server":
-        # It would ask every 30 seconds, and a run of a minute lose half of it.
+        # By default it checks every 30 seconds, half of a run of a minute.
         manager = functools.partial(tf.compat.v1.train.SessionManager, recovery_wait_secs=POLL_SECONDS)
         monitored_session.sm.SessionManager = manager
     if experiment.strategy == "parameter_server" or (task and not task.trains):
@@ -83,7 +83,7 @@ def begin(experiment: Experiment, task: Optional[Task]) -> None:
 
 
 def share(experiment: Experiment, task: Optional[Task]) -> input_fns.Share:
-    """Returns which of the training examples are for this process."""
+    """Returns which of the training examples this process trains on."""
     if experiment.strategy == "parameter_server":
         assert task
         return input_fns.Share(task.number, 1, len(task.trainers), whole_batches=True)
@@ -94,7 +94,7 @@ def share(experiment: Experiment, task: Optional[Task]) -> input_fns.Share:
 
 
 def devices(experiment: Experiment) -> List[str]:
-    """Returns the devices of this process that train, each a replica."""
+    """Returns the devices of this process that train, one for each replica."""
     gpus = len(tf.config.list_physical_devices("GPU")) if experiment.strategy in ("mirrored", "multi_worker") else 0
     kind = "GPU" if gpus else "CPU"
     count = gpus or 1
@@ -106,7 +106,7 @@ def devices(experiment: Experiment) -> List[str]:
 
 
 def settings(experiment: Experiment, task: Optional[Task]) -> Dict[str, Any]:
-    """Returns the arguments of RunConfig that make it distribute the training."""
+    """Returns the arguments with which RunConfig distributes the training."""
     if experiment.strategy == "mirrored":
         return {"train_distribute": tf.distribute.MirroredStrategy(devices(experiment))}
     if experiment.strategy == "multi_worker" and task and task.trains:
@@ -117,7 +117,7 @@ def settings(experiment: Experiment, task: Optional[Task]) -> Dict[str, Any]:
 
 
 def _on_ps(task: Task) -> Any:
-    """Returns the device function that puts variables on the ps in turn, each weight with all that belongs to it."""
+    """Returns a device function that places variables on the parameter servers in turn, each weight with its slots."""
     places: Dict[str, int] = {}
 
     def place(op: tf.Operation) -> int:

@@ -1,4 +1,4 @@
-"""The place of this process in a cluster, read from TF_CONFIG alone, as TensorFlow's documentation has it."""
+"""The role of this process in a cluster, read from TF_CONFIG as TensorFlow documents it."""
 
 import json
 import os
@@ -7,13 +7,13 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from input_fns import InputError
 
-CHIEF, WORKER, PS, EVALUATOR = "chief", "worker", "ps", "evaluator"
+CHIEF, WORKER, PS, EVALUATOR = TYPES = ("chief", "worker", "ps", "evaluator")
 VARIABLE = "TF_CONFIG"
 LIKE = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
 
 
 class Peer(NamedTuple):
-    """A task of the cluster, and where it listens."""
+    """A task of the cluster and its address."""
 
     name: str  # "worker/1"
     address: str  # "host:port"
@@ -25,7 +25,7 @@ class Task:
 
     type: str
     index: int
-    cluster: Dict[str, Tuple[str, ...]]  # addresses by type; the evaluator has none that anybody calls
+    cluster: Dict[str, Tuple[str, ...]]  # addresses by type; nobody calls the evaluator's
 
     @property
     def name(self) -> str:
@@ -33,7 +33,7 @@ class Task:
 
     @property
     def trainers(self) -> List[Peer]:
-        """The tasks that train, the chief first: the one of that type or, where there is none, worker/0."""
+        """The tasks that train, the chief first. The chief is the task of that type or, if there is none, worker/0."""
         return [*self._of(CHIEF), *self._of(WORKER)]
 
     @property
@@ -50,12 +50,12 @@ class Task:
 
     @property
     def number(self) -> int:
-        """Of this task among the trainers."""
+        """The index of this task among the trainers."""
         return [trainer.name for trainer in self.trainers].index(self.name)
 
     @property
     def peers(self) -> List[Peer]:
-        """The tasks without which this one cannot go on."""
+        """The tasks that this one needs."""
         needed = [*self.trainers, *self._of(PS)] if self.trains else [self.chief]
         return [peer for peer in needed if peer.name != self.name]
 
@@ -63,24 +63,24 @@ class Task:
         return [Peer(f"{type}/{index}", address) for index, address in enumerate(self.cluster.get(type, ()))]
 
     def for_tensorflow(self) -> str:
-        """Returns what TF_CONFIG must be for TensorFlow, which wants a chief in every evaluator's."""
+        """Returns the TF_CONFIG for TensorFlow, which expects a chief in the evaluator's cluster."""
         cluster = {CHIEF: [self.chief.address]} if self.type == EVALUATOR else self.cluster
         return json.dumps({"cluster": cluster, "task": {"type": self.type, "index": self.index}})
 
 
 def leave() -> None:
-    """Makes this process one of no cluster, whatever TF_CONFIG says: only training has one."""
+    """Detaches this process from any cluster that TF_CONFIG names: only training uses one."""
     os.environ.pop(VARIABLE, None)
 
 
 def read(strategy: str) -> Optional[Task]:
-    """Returns the place of this process, None where the strategy has no cluster.
+    """Returns the task of this process, None if the strategy has no cluster.
 
     Args:
         strategy: What --strategy says.
 
     Raises:
-        InputError: TF_CONFIG is missing, wrong, or does not go with the strategy.
+        InputError: TF_CONFIG is missing, invalid, or does not fit the strategy.
     """
     text = os.environ.get(VARIABLE, "").strip()
     if strategy not in ("multi_worker", "parameter_server"):
@@ -107,7 +107,7 @@ def read(strategy: str) -> Optional[Task]:
 def _json(text: str) -> Dict[str, Any]:
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{VARIABLE}: is not JSON ({error}); it must be like {LIKE}") from error
     if not isinstance(values, dict):
         raise InputError(f"{VARIABLE}: is {text}; it must be like {LIKE}")
@@ -115,29 +115,38 @@ def _json(text: str) -> Dict[str, Any]:
 
 
 def _task(values: Dict[str, Any]) -> Task:
-    cluster, task = values.get("cluster"), values.get("task")
-    if not isinstance(cluster, dict) or not isinstance(task, dict):
+    task = values.get("task")
+    if not isinstance(values.get("cluster"), dict) or not isinstance(task, dict):
         raise InputError(f'{VARIABLE}: lacks "cluster" or "task"; it must be like {LIKE}')
-    known = (CHIEF, WORKER, PS, EVALUATOR)
-    for type, addresses in cluster.items():
-        if type not in known:
-            raise InputError(f'{VARIABLE}: the cluster has "{type}"; known are {", ".join(known)}')
-        if not isinstance(addresses, list) or not all(map(_is_address, addresses)):
-            raise InputError(f'{VARIABLE}: "{type}" of the cluster is {addresses}; it must be a list of "host:port"')
-    found = {type: tuple(addresses) for type, addresses in cluster.items() if addresses}
-    listed = [address for addresses in found.values() for address in addresses]
-    if len(set(listed)) < len(listed):
-        raise InputError(f"{VARIABLE}: an address stands in the cluster twice; each task needs one of its own")
-    if len(found.get(CHIEF, ())) > 1:
-        raise InputError(f"{VARIABLE}: the cluster has {len(found[CHIEF])} chiefs; it must have one at most")
-    if not (found.get(CHIEF) or found.get(WORKER)):
-        raise InputError(f"{VARIABLE}: the cluster has nobody who trains; it needs a chief or a worker")
+    cluster = _cluster(values["cluster"])
     type, index = task.get("type"), task.get("index", 0)
     index = int(index) if str(index).isdigit() else -1
-    count = 1 if type == EVALUATOR else len(found.get(str(type), ()))
-    if type not in known or not 0 <= index < count:
+    count = 1 if type == EVALUATOR else len(cluster.get(str(type), ()))
+    if type not in TYPES or not 0 <= index < count:
         raise InputError(f"{VARIABLE}: the task is {json.dumps(task)}, which its cluster does not have")
-    return Task(str(type), index, found)
+    return Task(str(type), index, cluster)
+
+
+def _cluster(values: Dict[str, Any]) -> Dict[str, Tuple[str, ...]]:
+    """Returns the addresses by the type of their tasks.
+
+    Raises:
+        InputError: A type or an address is invalid, an address is listed twice, or no task trains.
+    """
+    for type, addresses in values.items():
+        if type not in TYPES:
+            raise InputError(f'{VARIABLE}: the cluster has "{type}"; known are {", ".join(TYPES)}')
+        if not isinstance(addresses, list) or not all(map(_is_address, addresses)):
+            raise InputError(f'{VARIABLE}: "{type}" of the cluster is {addresses}; it must be a list of "host:port"')
+    cluster = {type: tuple(addresses) for type, addresses in values.items() if addresses}
+    listed = [address for addresses in cluster.values() for address in addresses]
+    if len(set(listed)) < len(listed):
+        raise InputError(f"{VARIABLE}: the cluster lists an address twice; give each task another one")
+    if len(cluster.get(CHIEF, ())) > 1:
+        raise InputError(f"{VARIABLE}: the cluster has {len(cluster[CHIEF])} chiefs; it must have one at most")
+    if not (cluster.get(CHIEF) or cluster.get(WORKER)):
+        raise InputError(f"{VARIABLE}: no task of the cluster trains; it needs a chief or a worker")
+    return cluster
 
 
 def _is_address(address: Any) -> bool:

@@ -1,6 +1,6 @@
-"""The checkpoints of a model_dir: which of them are whole, and making the newest whole one the one to go on from.
+"""The checkpoints of a model_dir: which of them are intact, and which one the run resumes from.
 
-Estimator restores whatever the file `checkpoint` names, and fails in the middle of a session if that is damaged.
+Estimator restores whatever the file `checkpoint` names, and fails in the middle of a session if that is corrupt.
 """
 
 import os
@@ -31,7 +31,7 @@ PATTERN = re.compile(r"model\.ckpt-(\d+)\.(?:index|data-00000-of-00001)")
 
 
 def steps(model_dir: Path) -> List[int]:
-    """Returns the steps of all checkpoints of which any file is there, the newest first."""
+    """Returns the steps of all checkpoints that have any file, the newest first."""
     found = {int(match[1]) for path in model_dir.glob("model.ckpt-*") if (match := PATTERN.fullmatch(path.name))}
     return sorted(found, reverse=True)
 
@@ -41,9 +41,9 @@ def prefix(model_dir: Path, step: int) -> str:
 
 
 def corruption(path_prefix: str) -> Optional[str]:
-    """Returns what is wrong with a checkpoint, None if it is whole.
+    """Returns what is wrong with a checkpoint, None if it is intact.
 
-    Reads every value, and so checks all of TensorFlow's checksums.
+    It reads every value, which checks all of TensorFlow's checksums.
     """
     try:
         reader = tf.compat.v1.train.NewCheckpointReader(path_prefix)
@@ -54,18 +54,18 @@ def corruption(path_prefix: str) -> Optional[str]:
             if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
                 return f"{name} is not finite"
         return None if reader.has_tensor("global_step") else "it holds no global_step"
-    except Exception as error:  # of many classes, IndexError and MemoryError among them, by what is damaged
+    except Exception as error:  # of many classes, among them IndexError and MemoryError
         return reason(error)
 
 
 def newest_intact(model_dir: Path) -> Tuple[int, Dict[int, str]]:
-    """Finds the newest whole checkpoint, whatever the file `checkpoint` says.
+    """Finds the newest intact checkpoint, whatever the file `checkpoint` says.
 
     Returns:
-        Its step, 0 where there is none yet, and what is wrong with those passed over, by step.
+        Its step, 0 where there is none yet, and what is wrong with each newer one, by step.
 
     Raises:
-        InputError: There are checkpoints of trained steps, but none is whole.
+        InputError: There are checkpoints of trained steps, and none is intact.
     """
     skipped: Dict[int, str] = {}
     for step in steps(model_dir):
@@ -74,31 +74,31 @@ def newest_intact(model_dir: Path) -> Tuple[int, Dict[int, str]]:
             return step, skipped
         skipped[step] = wrong
     newest = max(skipped, default=0)
-    if newest:  # step 0 alone is what a run was writing when it was killed: initial weights, which come again
+    if newest:  # a corrupt step 0 alone was cut off by a kill: it holds initial weights, which can be made again
         raise InputError(
-            f"--model_dir {model_dir}: none of its {len(skipped)} checkpoints is whole "
-            f"(model.ckpt-{newest}: {skipped[newest]}); put a copy in place, or --clean starts over"
+            f"--model_dir {model_dir}: none of its {len(skipped)} checkpoints is intact "
+            f"(model.ckpt-{newest}: {skipped[newest]}); restore a copy, or start over with --clean"
         )
     return 0, skipped
 
 
 def checked(experiment: Experiment, model_dir: Path, checkpoint: Optional[str]) -> str:
-    """Returns the path prefix of a checkpoint that is whole and of the experiment's network.
+    """Returns the path prefix of a checkpoint that is intact and holds the experiment's network.
 
     Args:
         experiment: The experiment of the model_dir.
         model_dir: Where the checkpoints are.
-        checkpoint: Path prefix of a checkpoint; None takes the newest whole one.
+        checkpoint: Path prefix of a checkpoint; None uses the newest intact one.
 
     Raises:
-        InputError: There is no checkpoint, or the one named is damaged or another network's.
+        InputError: There is no checkpoint, or the named one is corrupt or another network's.
     """
     if checkpoint is None:
         step, skipped = newest_intact(model_dir)
-        for damaged, wrong in skipped.items():
-            print(f"Skipped model.ckpt-{damaged}, which is corrupt: {wrong}", file=sys.stderr)
+        for corrupt, why in skipped.items():
+            print(f"Skipped model.ckpt-{corrupt}, which is corrupt: {why}", file=sys.stderr)
         if step in skipped or step not in steps(model_dir):
-            raise InputError(f"--model_dir {model_dir}: holds no checkpoint yet; train first")
+            raise InputError(f"--model_dir {model_dir}: holds no checkpoint yet; train it first")
         other = difference(experiment, prefix(model_dir, step))
         if other:  # experiment.json was edited
             raise InputError(f"--model_dir {model_dir}: model.ckpt-{step} is not of its {EXPERIMENT_FILE} ({other})")
@@ -110,7 +110,7 @@ def checked(experiment: Experiment, model_dir: Path, checkpoint: Optional[str]) 
 
 
 def difference(experiment: Experiment, checkpoint: str) -> Optional[str]:
-    """Returns in what a checkpoint's network differs from the experiment's, None if in nothing."""
+    """Returns how a checkpoint's network differs from the experiment's, None if it does not."""
     found = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
     for name, shape in create_network(experiment).weight_shapes().items():
         if found.get(name) != list(shape):
@@ -119,26 +119,28 @@ def difference(experiment: Experiment, checkpoint: str) -> Optional[str]:
 
 
 def choose(model_dir: Path) -> Tuple[int, Dict[int, str]]:
-    """Makes the newest whole checkpoint the one that Estimator will restore; returns and raises as `newest_intact`.
+    """Makes the newest intact checkpoint the one that Estimator will restore; returns and raises as `newest_intact`.
 
-    A damaged checkpoint stays until the run comes to its step again. Deleted is only what a killed process was still
-    writing under a name of its own.
+    A corrupt checkpoint stays until the run reaches its step again. Only temporary files of a killed process are
+    deleted.
     """
     remove_unfinished(model_dir)
     step, skipped = newest_intact(model_dir)
     kept = [f"model.ckpt-{other}" for other in reversed(steps(model_dir)) if other <= step and other not in skipped]
     if kept:
-        if is_remote(model_dir):  # TensorFlow makes them relative to it: to Python its name is no absolute one
+        if is_remote(
+            model_dir
+        ):  # its name is not absolute to Python, so that TensorFlow would make these relative to it
             kept = [str(model_dir / name) for name in kept]
-        # With an absolute folder, names are taken as relative to it, so that the model_dir can be moved.
+        # With an absolute folder, TensorFlow takes the names as relative to it, so that the model_dir can be moved.
         tf.compat.v1.train.update_checkpoint_state(str(model_dir.absolute()), kept[-1], all_model_checkpoint_paths=kept)
     else:
-        (model_dir / "checkpoint").unlink(missing_ok=True)  # it could only name what is not there
+        (model_dir / "checkpoint").unlink(missing_ok=True)  # it could only name a missing checkpoint
     return step, skipped
 
 
 def remove_unfinished(model_dir: Path) -> None:
-    """Deletes what a killed process was still writing."""
+    """Deletes the temporary files of a killed process."""
     for path in [path for pattern in UNFINISHED for path in model_dir.glob(pattern)]:
         if path.is_dir():
             rmtree(path)
@@ -147,17 +149,18 @@ def remove_unfinished(model_dir: Path) -> None:
 
 
 def keep(model_dir: Path, step: int, anew: Optional[int] = None) -> None:
-    """Keeps the checkpoint of a step in the folder KEPT, in place of the one there, if it is there to be kept.
+    """Keeps the checkpoint of a step in the folder KEPT, and removes the one that was kept before.
 
-    It costs no room as long as the model_dir holds the checkpoint too: the files are links to the same content.
+    Does nothing if the checkpoint is gone. The copy takes no space while the model_dir holds the checkpoint, too: the
+    files are hard links.
 
     Args:
         model_dir: The model_dir.
         step: Of the checkpoint.
-        anew: A step that has just been saved: what is kept of it is replaced.
+        anew: A step that has just been saved. If it is kept already, it is replaced.
     """
     folder = model_dir / KEPT
-    # The data before the index, which makes a checkpoint of it. The third file, .meta, is of no use to Estimator.
+    # The data before the index, which completes a checkpoint. Estimator does not need the third file, .meta.
     files = [path for path in sorted(model_dir.glob(f"model.ckpt-{step}.*")) if PATTERN.fullmatch(path.name)]
     if not files or (step != anew and step in steps(folder)):
         return
@@ -168,12 +171,12 @@ def keep(model_dir: Path, step: int, anew: Optional[int] = None) -> None:
             new.unlink(missing_ok=True)
             _link_or_copy(path, new)
     except FileNotFoundError:
-        return  # deleted by the chief of the cluster, which is far ahead of this evaluator and keeps the last few only
+        return  # the chief is far ahead of this evaluator, and has deleted it: it keeps only the last few
     for path, new in zip(files, links):
         new.replace(folder / path.name)
     for path in folder.glob("model.ckpt-*"):
         if path.stem != f"model.ckpt-{step}":
-            path.unlink(missing_ok=True)  # an evaluator of the cluster may do the same
+            path.unlink(missing_ok=True)  # an evaluator of the cluster may delete it, too
 
 
 def _link_or_copy(path: Path, new: Path) -> None:
@@ -182,18 +185,18 @@ def _link_or_copy(path: Path, new: Path) -> None:
         return
     try:
         os.link(path, new)
-    except OSError:  # not on every file system
+    except OSError:  # some file systems have no hard links
         shutil.copy2(path, new)
 
 
 def forget_kept_after(model_dir: Path, step: int) -> None:
-    """Deletes what is kept of a later step than this one: it will come again."""
+    """Deletes what is kept of later steps than this one: the run will reach them again."""
     for later in steps(model_dir / KEPT):
         for path in (model_dir / KEPT).glob(f"model.ckpt-{later}.*") if later > step else ():
             path.unlink()
 
 
 def find(model_dir: Path, step: int) -> Optional[str]:
-    """Returns the prefix of a step's whole checkpoint, kept or in the model_dir; None if there is none."""
+    """Returns the prefix of a step's intact checkpoint, kept or in the model_dir; None if there is none."""
     prefixes = [prefix(folder, step) for folder in (model_dir / KEPT, model_dir)]
     return next((found for found in prefixes if corruption(found) is None), None)

@@ -16,18 +16,18 @@ SAVED_MODEL = "saved_model.pb"  # the file that makes a folder a version
 
 
 def versions(folder: Path) -> Dict[int, Path]:
-    """Returns the versions in a model folder by their numbers, increasing; what is still being written is none."""
+    """Returns the versions in a model folder by their numbers, increasing, without those still being written."""
     found = {int(path.name): path for path in folder.glob("*") if path.name.isdigit() and path.is_dir()}
     return dict(sorted(found.items()))
 
 
 def version_of(folder: Path, step: int) -> Optional[Path]:
-    """Returns the newest whole version in a model folder that holds the weights of a step, None if there is none."""
+    """Returns the newest intact version in a model folder that holds the weights of a step, None if there is none."""
     for version in reversed(list(versions(folder).values())):
         try:
             reader = tf.compat.v1.train.NewCheckpointReader(str(version / "variables" / "variables"))
             values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-        except Exception:  # of many classes, by what is damaged
+        except Exception:  # of many classes
             continue
         if values.get("global_step") == step and (version / SAVED_MODEL).is_file():
             return version
@@ -35,20 +35,20 @@ def version_of(folder: Path, step: int) -> Optional[Path]:
 
 
 def next_version(folder: Path) -> Path:
-    """Returns where the next version goes: named by the time in seconds, and later than all that are there."""
+    """Returns the folder of the next version: named by the time in seconds, and later than all others."""
     return folder / str(max([int(time.time()), *(number + 1 for number in versions(folder))]))
 
 
 def put_version(source: Path, folder: Path) -> Path:
-    """Copies a version to another model folder, where it appears whole or not at all, and returns its path there.
+    """Copies a version to another model folder, where it appears complete or not at all, and returns its path there.
 
-    In a remote folder, where no file system renames folders in one go, the file that makes a version of it comes last.
+    Remote file systems cannot rename folders atomically. There, the file that completes a version is copied last.
     """
     new, version = folder / f"temp-{source.name}", folder / source.name
     folder.mkdir(parents=True, exist_ok=True)
     if is_remote(folder):
         for other in versions(folder).values():
-            if not (other / SAVED_MODEL).is_file():  # a kill left it
+            if not (other / SAVED_MODEL).is_file():  # left incomplete by a kill
                 rmtree(other)
         copy_tree(source, version, last=SAVED_MODEL)
         return version
@@ -58,7 +58,7 @@ def put_version(source: Path, folder: Path) -> Path:
 
 
 def export_to(folder: Path, export: Callable[[str], Any]) -> Any:
-    """Returns what `export` makes in a model folder; for a remote one it is made here, and copied there."""
+    """Returns what `export` makes in a model folder. For a remote folder it is made locally and copied."""
     if not is_remote(folder):
         return export(str(folder))
     with tempfile.TemporaryDirectory() as scratch:

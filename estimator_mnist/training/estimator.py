@@ -1,4 +1,4 @@
-"""tf.estimator.Estimator, with evaluations that cost little more than their forward pass."""
+"""tf.estimator.Estimator with evaluations that cost little more than their forward pass."""
 
 import copy
 import time
@@ -98,26 +98,26 @@ class Estimator(tf.estimator.Estimator):
         return self._kept(self.split_input_fn).run(checkpoint, with_outputs=True)
 
     def __deepcopy__(self, memo: Dict[int, Any]) -> "Estimator":
-        """Returns a copy to train with, as `train_and_evaluate` makes in a cluster; what it keeps cannot be copied."""
+        """Returns a copy to train with, as `train_and_evaluate` makes in a cluster, without the graph and session."""
         twin = copy.copy(self)
         twin._config = copy.deepcopy(self._config, memo)
         twin._evaluation = twin._last = None
         return twin
 
     def _assert_members_are_not_overridden(self) -> None:
-        """Estimator's constructor calls this to forbid what this class does, and says that to override it is the way
-        round, at one's own risk. The risk is small where TensorFlow's version is pinned, and the last to have it."""
+        """Estimator's constructor calls this to forbid what this class does. TensorFlow names overriding it as the way
+        around, at one's own risk. The risk is small: TensorFlow is pinned to the last version that has Estimator."""
 
     def _evaluate(self, input_fn: InputFn, checkpoint: Optional[str], name: Optional[str]) -> Dict[str, Any]:
         began, is_last = time.perf_counter(), checkpoint is not None and checkpoint == self._last_checkpoint()
         evaluation = self._kept(input_fn)
         try:
             evaluated = evaluation.run(checkpoint, with_outputs=is_last)
-        except (tf.errors.NotFoundError, ValueError):  # ValueError: nothing of the checkpoint was left
+        except (tf.errors.NotFoundError, ValueError):  # ValueError: all files of the checkpoint are gone
             newest = self.latest_checkpoint()
             if not self.beside_training or newest in (None, checkpoint):
                 raise
-            # Deleted by the process that trains, which keeps the last few only; it is far ahead.
+            # The process that trains is far ahead, and has deleted it: it keeps only the last few.
             return self._evaluate(input_fn, newest, name)
         self._write(evaluated.figures, name)
         self.evaluation_seconds += time.perf_counter() - began
@@ -138,7 +138,7 @@ class Estimator(tf.estimator.Estimator):
         for tag, value in result.items():
             if tag != tf.compat.v1.GraphKeys.GLOBAL_STEP:
                 summary.value.add(tag=tag, simple_value=value)
-        with tf.Graph().as_default():  # the writer is made in graph mode only
+        with tf.Graph().as_default():  # the writer can be made in graph mode only
             writer = tf.compat.v1.summary.FileWriterCache.get(self.eval_dir(name))
         writer.add_summary(summary, result[tf.compat.v1.GraphKeys.GLOBAL_STEP])
         writer.flush()
@@ -167,7 +167,7 @@ class _Evaluation:
             self._saver = tf.compat.v1.train.Saver(sharded=True)
             cardinality = batches.cardinality()
         self._graph.finalize()
-        settings = run_config.session_config(estimator.params["experiment"])  # a cluster's are of its devices only
+        settings = run_config.session_config(estimator.params["experiment"])  # a cluster's name only its own devices
         self._session = tf.compat.v1.Session(graph=self._graph, config=settings)
         self._batches, _ = self._session.run((cardinality, iterator.initializer))
         if self._batches < 0:

@@ -1,6 +1,7 @@
 """FinalExporter and BestExporter: the SavedModels that a run leaves in model_dir/export.
 
-Both tell by the step that a version holds whether it has been made, so that they can be called again after a kill.
+Both look at the step that a version holds to see whether it exists already, so that they can be called again after a
+kill.
 """
 
 import contextlib
@@ -66,14 +67,14 @@ def finish(
 
 
 class FinalExporter(tf.estimator.FinalExporter):
-    """Exports the last checkpoint, unless that has been done."""
+    """Exports the last checkpoint, unless its export exists."""
 
     def __init__(self, receiver: Receiver, warmup: Path):
         super().__init__(FINAL, receiver, assets_extra={serving_signatures.WARMUP: str(warmup)})
         self.seconds = 0.0
 
     def know(self, evaluations: Mapping[int, Mapping[str, float]]) -> None:
-        """Takes note of evaluations; the last checkpoint is exported whatever they say."""
+        """Does nothing: the last checkpoint is exported whatever the evaluations are."""
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         folder, export = path_of(export_path), super().export
@@ -90,9 +91,9 @@ class FinalExporter(tf.estimator.FinalExporter):
 class BestExporter(tf.estimator.BestExporter):
     """Exports the checkpoint with the best accuracy in an evaluation, once, at the end of the run.
 
-    Estimator's own exports after each improvement, half a second each, and takes the first evaluation after a restart
-    for the best one. Here the best checkpoint is kept apart from those that come and go, and what was best before a
-    restart is known from the evaluations.
+    Estimator's own exports after each improvement, which takes half a second each, and it takes the first evaluation
+    after a restart for the best one (TensorFlow issue 47396). Here the best checkpoint is kept in a folder, and the
+    evaluations on disk say what was best before a restart.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class BestExporter(tf.estimator.BestExporter):
         self._say = say
 
     def know(self, evaluations: Mapping[int, Mapping[str, float]]) -> None:
-        """Takes note of evaluations that this or another process made."""
+        """Adds evaluations that this or another process made."""
         self._evaluations.update({step: dict(result) for step, result in evaluations.items()})
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
@@ -132,7 +133,7 @@ class BestExporter(tf.estimator.BestExporter):
     def _export_best(self, estimator: tf.estimator.Estimator, folder: Path) -> Optional[Any]:
         model_dir, found, export = path_of(estimator.model_dir), dict(self._evaluations), super().export
         best = results.best_step(found)
-        while (checkpoint := checkpoints.find(model_dir, best)) is None:  # deleted, or damaged
+        while (checkpoint := checkpoints.find(model_dir, best)) is None:  # deleted or corrupt
             del found[best]
             left = results.best_step(found)
             self._say(f"The checkpoint of the best evaluation, step {best:,}, is gone: using that of step {left:,}")
@@ -146,7 +147,7 @@ class BestExporter(tf.estimator.BestExporter):
 
 
 class BestKeeper(tf.estimator.Exporter):
-    """Keeps the best checkpoint apart, for the BestExporter of another process, the chief, to export at the end."""
+    """Keeps the best checkpoint for the BestExporter of the chief, another process, to export at the end."""
 
     @property
     def name(self):
@@ -154,7 +155,7 @@ class BestKeeper(tf.estimator.Exporter):
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         model_dir, step = path_of(estimator.model_dir), int(eval_result["global_step"])
-        known = {**event_files.evaluations(model_dir), step: eval_result}  # the chief's, too
+        known = {**event_files.evaluations(model_dir), step: eval_result}  # with the chief's
         checkpoints.keep(model_dir, results.best_step(known), anew=step)
 
 

@@ -1,7 +1,7 @@
 """Histograms of weights and gradients for TensorBoard, at every evaluation.
 
-They are computed beside the training, in a graph without variables that is fed the weights: nothing here can change
-what is learned. Of each array a fixed, even choice of values is counted, so that large networks cost no more.
+They are computed outside the training graph, in a graph without variables that is fed the weights. So nothing here can
+change what is learned. A fixed, even sample of each array is counted, so that large networks cost no more.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ from estimator_mnist.model import losses
 from estimator_mnist.model_dir import checkpoints
 from estimator_mnist.training import run_config
 
-EXAMPLES = 200  # of the training split, its first: what the gradients are taken on
+EXAMPLES = 200  # the first of the training split: the gradients are taken on them
 VALUES = 20_000  # counted of an array
 BUCKETS = 40
 
@@ -33,24 +33,24 @@ class Histograms(tf.estimator.CheckpointSaverListener):
         self._model_dir = model_dir
 
     def before_save(self, session: tf.compat.v1.Session, global_step_value: int) -> None:
-        # On disk before the checkpoint is: nobody would write again what a kill takes of the steps up to it.
+        # Flushed before the checkpoint is written: after a kill, nobody would log the steps up to it again.
         tf.compat.v1.summary.FileWriterCache.get(str(self._model_dir)).flush()
 
     def after_save(self, session: tf.compat.v1.Session, global_step_value: int) -> None:
         if global_step_value not in self._steps:
-            return  # a signal saved it: an unbroken run has nothing here
-        # The session may hold a weight in parts; in the checkpoint it is whole.
+            return  # saved because of a signal: an uninterrupted run has no histograms here
+        # The session may hold a weight in partitions. In the checkpoint it is one array.
         saved = tf.compat.v1.train.NewCheckpointReader(checkpoints.prefix(self._model_dir, global_step_value))
         weights = {name: saved.get_tensor(name) for name in self._gradients.weights}
         gradients = self._gradients(weights)
         writer = tf.compat.v1.summary.FileWriterCache.get(str(self._model_dir))
         for kind, arrays in (("weights", weights), ("gradients", gradients)):
             for name, array in arrays.items():
-                # In float64, which holds the range of any float32. Ruined weights are told of elsewhere.
+                # In float64, which holds the range of any float32. Weights that are not finite are reported elsewhere.
                 values = array.ravel()[:: -(-array.size // VALUES)].astype(np.float64)
                 values = values[np.isfinite(values)]
                 summary = histogram.pb(name, values, BUCKETS, display_name=f"{kind}/{name}")
-                summary.value[0].tag = f"{kind}/{name}"  # without the word that TensorBoard adds
+                summary.value[0].tag = f"{kind}/{name}"  # without the suffix that TensorBoard adds
                 writer.add_summary(summary, global_step_value)
 
 

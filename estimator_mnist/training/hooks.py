@@ -1,4 +1,4 @@
-"""What watches a run: progress and TensorBoard's scalars, checkpoints at the steps of the evaluations."""
+"""Session hooks of every run: progress and TensorBoard's scalars, and checkpoints at the steps of the evaluations."""
 
 import bisect
 import math
@@ -19,14 +19,14 @@ LOGS_PER_EPOCH = 20  # points of TensorBoard's training curves
 
 
 class TrainingLog(tf.estimator.SessionRunHook):
-    """Shows progress and writes loss, accuracy, learning rate and images per second, each the mean since the last."""
+    """Shows progress, and logs loss, accuracy, learning rate and images per second as means since the last point."""
 
     def __init__(self, model_dir: Optional[Path], steps_per_epoch: int, show: Callable[[int, Dict[str, float]], None]):
         """
         Args:
             model_dir: Where TensorBoard will look; None: nothing is written.
             steps_per_epoch: Sets how often scalars are written.
-            show: Called after every session call with the step and the scalars, for eyes.
+            show: Called with the step and the scalars after every session call.
         """
         self._model_dir = model_dir
         self._every = max(1, steps_per_epoch // LOGS_PER_EPOCH)
@@ -76,7 +76,7 @@ class TrainingLog(tf.estimator.SessionRunHook):
             self.steady.add(values, seconds)
         scalars = {**self._interval.means(), "learning_rate": float(values["learning_rate"])}
         self._show(step, scalars)
-        # At steps that do not hang on where the process was started: a run that was killed has the same points.
+        # Independent of the step that the process resumed from: a killed run has the same points.
         if step // self._every > self._logged_step // self._every:
             if self._writer:
                 summary = tf.compat.v1.Summary()
@@ -87,7 +87,7 @@ class TrainingLog(tf.estimator.SessionRunHook):
 
 
 class Totals:
-    """Sums over training calls, the time between them left out."""
+    """Sums over training calls. The time between the calls does not count."""
 
     def __init__(self) -> None:
         self.images, self.seconds, self.loss, self.correct = 0, 0.0, 0.0, 0.0
@@ -112,10 +112,10 @@ class Totals:
 
 
 class EvaluationSaver(tf.estimator.CheckpointSaverHook):
-    """Saves at the given steps, whatever the step at which the process was started, and stops after the last one.
+    """Saves at the given steps, whatever step the process resumed from, and stops after the last one.
 
-    Estimator's own hook counts from where it was started: after a kill amid an epoch all later evaluations would come
-    at other steps.
+    Estimator's own hook counts from the step that it resumes from. After a kill within an epoch, all later evaluations
+    would be at other steps.
     """
 
     def __init__(
@@ -130,9 +130,9 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
         Args:
             model_dir: Where to save.
             steps: After which to save and evaluate, increasing; the last one ends the run.
-            start: The step of the checkpoint that is restored; 0 for none.
-            stopping: Asked after each session call whether to end the run there.
-            listeners: Told of each checkpoint.
+            start: The step of the checkpoint that is restored, 0 for none.
+            stopping: Tells after each session call whether to end the run there.
+            listeners: Called with each checkpoint.
         """
         super().__init__(str(model_dir), save_steps=max(steps), listeners=list(listeners))
         self._steps = list(steps)
@@ -141,8 +141,8 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
         self._stopping = stopping
 
     def after_create_session(self, session, coord):
-        # As Estimator's own, but graph.pbtxt is without the shape of every output, for to print them takes a fifth of
-        # a second.
+        # As in Estimator's own hook, except that graph.pbtxt lacks the shapes of the outputs: printing them takes a
+        # fifth of a second.
         graph = tf.compat.v1.get_default_graph()
         tf.io.write_graph(graph.as_graph_def(), self._checkpoint_dir, "graph.pbtxt")
         self._summary_writer.add_graph(graph)
@@ -155,25 +155,25 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
 
     def after_run(self, run_context, run_values):
         step = int(run_values.results)
-        # Where others train beside this process, unasked, a step is not met but passed.
+        # Where other processes train asynchronously beside this one, the exact step may be skipped.
         if bisect.bisect(self._steps, step) > bisect.bisect(self._steps, self._saved):
             self._saved = step
             self._timer.update_last_triggered_step(step)
             if self._save(run_context.session, step):
                 run_context.request_stop()
-        # Estimator's own StopAtStepHook expects calls of one step each, and would ask for one call too many.
+        # Estimator's own StopAtStepHook expects one step a call, and would make one call too many.
         if step >= self._last_step or self._stopping():
             run_context.request_stop()
 
     def end(self, session):
         if self._stopping():
-            self._listeners.clear()  # saved, but not evaluated: the user waits for the end
+            self._listeners.clear()  # saved but not evaluated: the user is waiting for the process to end
         super().end(session)
 
     def _save(self, session, step):
         if step and step == self._restored:
-            # Written again with the same content, a checkpoint would be at risk for nothing. The listeners expect
-            # the call all the same: the first one opens the run.
+            # Writing the same checkpoint again would put it at risk for nothing. The listeners still expect the call:
+            # for them the first one starts the run.
             for listener in self._listeners:
                 listener.after_save(session, step)
             return False
@@ -181,13 +181,13 @@ class EvaluationSaver(tf.estimator.CheckpointSaverHook):
 
 
 class EvaluationLog(tf.estimator.Exporter):
-    """Shows each evaluation of `train_and_evaluate`; as an Exporter, for those are handed the results."""
+    """Shows each evaluation of `train_and_evaluate`. It is an Exporter, because those are called with the results."""
 
     def __init__(self, split: str, show: Callable[[Dict[str, float]], None]):
         """
         Args:
             split: What is evaluated, "test" or "validation".
-            show: Called with each result.
+            show: Called with the figures of each evaluation.
         """
         self._split = split
         self._show = show
@@ -197,7 +197,7 @@ class EvaluationLog(tf.estimator.Exporter):
         return "evaluation_log"
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
-        # No training loss tells of weights that the last update ruined: this is the first to see them.
+        # No training loss shows weights that the last update ruined. The evaluation is the first to see them.
         if not math.isfinite(eval_result["loss"]):
             step = int(eval_result["global_step"])
             raise RunError(NOT_FINITE.format(what=self._split, loss=eval_result["loss"], step=step))
@@ -205,10 +205,10 @@ class EvaluationLog(tf.estimator.Exporter):
 
 
 class Trace(tf.estimator.ProfilerHook):
-    """Traces the second session call, for the first one warms up, for chrome://tracing."""
+    """Traces the second session call for chrome://tracing. The first one warms up."""
 
     def __init__(self, folder: Path):
-        with tf.Graph().as_default():  # its writer is made in graph mode only
+        with tf.Graph().as_default():  # its writer can be made in graph mode only
             super().__init__(save_steps=1, output_dir=str(folder))
         self._traced = False
 

@@ -7,7 +7,7 @@ import input_fns
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.distribute.tf_config import Task
 from estimator_mnist.system.signals import Stopper
-from estimator_mnist.training.cluster.peer_monitor import Watch
+from estimator_mnist.training.cluster.peer_monitor import PeerMonitor
 from estimator_mnist.training.progress import Progress
 
 
@@ -15,7 +15,7 @@ class Cluster(NamedTuple):
     """What a process knows of the cluster that it belongs to."""
 
     task: Task
-    watch: Watch
+    monitor: PeerMonitor
     evaluator: bool  # whether a task of it evaluates
 
 

@@ -1,4 +1,4 @@
-"""RunConfig: where and how the sessions of a run work."""
+"""The RunConfig of a run: its model_dir, its checkpoints and the settings of its sessions."""
 
 from pathlib import Path
 from typing import Optional
@@ -14,7 +14,7 @@ KEEP_CHECKPOINTS = 5
 
 
 def create(experiment: Experiment, model_dir: Path, task: Optional[Task] = None) -> tf.estimator.RunConfig:
-    """Returns the RunConfig of an experiment. Its hooks save and log, so Estimator's own are switched off."""
+    """Returns the RunConfig of an experiment. The project's own hooks save and log, so Estimator's are off."""
     cpu_parallelism.limit_threads(experiment)
     return tf.estimator.RunConfig(
         model_dir=str(model_dir),
@@ -23,7 +23,7 @@ def create(experiment: Experiment, model_dir: Path, task: Optional[Task] = None)
         save_summary_steps=None,
         log_step_count_steps=None,
         keep_checkpoint_max=KEEP_CHECKPOINTS,
-        # hooks.EvaluationSaver decides; but outside a cluster a value is required.
+        # hooks.EvaluationSaver decides when to save. Outside a cluster, Estimator requires a value all the same.
         save_checkpoints_secs=None,
         save_checkpoints_steps=None if task else experiment.total_steps,
         **strategies.settings(experiment, task),

@@ -90,7 +90,7 @@ def _train_and_evaluate(
         first, stopping = cluster_hooks.around(experiment, cluster, job.stopper)
         if not cluster.evaluator:
             listeners.append(EvaluationListener(estimator, experiment.evaluated_split, observers))
-        cluster.watch.start()
+        cluster.monitor.start()
     saver = EvaluationSaver(job.model_dir, experiment.evaluation_steps, start, stopping, listeners)
     traces = [Trace(job.model_dir / PROFILE)] if experiment.profile else []
     train_spec = training_spec(experiment, job.data, start, [*first, log, saver, *traces], job.task)
@@ -100,8 +100,8 @@ def _train_and_evaluate(
 
 def wait_for_evaluator(job: Job, cluster: Cluster) -> None:
     """Waits until the evaluator of a cluster has made the last evaluation, at most --cluster_timeout seconds."""
-    cluster.watch.over()
-    until = time.monotonic() + cluster.watch.timeout
+    cluster.monitor.over()
+    until = time.monotonic() + cluster.monitor.timeout
     while cluster.evaluator and time.monotonic() < until:
         if job.experiment.total_steps in event_files.evaluations(job.model_dir):
             return

@@ -72,7 +72,7 @@ def test_no_cluster_is_no_task(monkeypatch):
         ("multi_worker", config("worker", 0, {"worker": ["a:99999"]}), 'a list of "host:port"'),
         ("multi_worker", config("worker", 0, {"slave": ["a:1"]}), 'the cluster has "slave"'),
         ("multi_worker", config("chief", 0, {"chief": ["a:1", "b:1"]}), "2 chiefs"),
-        ("multi_worker", config("ps", 0, {"ps": ["a:1"]}), "nobody who trains"),
+        ("multi_worker", config("ps", 0, {"ps": ["a:1"]}), "no task of the cluster trains"),
         ("multi_worker", config("ps", 0), "has no use for a ps"),
         ("parameter_server", config("worker", 0, {"worker": ["a:1"]}), "needs a chief and at least one ps"),
         ("none", config("chief"), "describes a cluster, and --strategy none has none"),

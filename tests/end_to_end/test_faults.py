@@ -140,7 +140,7 @@ def test_no_whole_checkpoint_is_one_line_and_nothing_is_deleted(half):
         truncate(path)
     before = sorted((path.name, path.stat().st_mtime_ns) for path in half.iterdir() if path.name != ".lock")
     code, _, err = end(start(half, *RUN))
-    assert code == 2 and err.count("\n") == 1 and "none of its 4 checkpoints is whole (model.ckpt-300: " in err
+    assert code == 2 and err.count("\n") == 1 and "none of its 4 checkpoints is intact (model.ckpt-300: " in err
     assert sorted((path.name, path.stat().st_mtime_ns) for path in half.iterdir() if path.name != ".lock") == before
 
 

@@ -1,4 +1,4 @@
-"""What watches a training that several processes share."""
+"""Session hooks of a training that several processes share."""
 
 import signal
 import time
@@ -13,50 +13,55 @@ from estimator_mnist.model_dir import checkpoints, saved_models
 from estimator_mnist.system.errors import LOST, RunError
 from estimator_mnist.system.paths import path_of
 from estimator_mnist.system.signals import Stopper
-from estimator_mnist.training.cluster.peer_monitor import Watch
+from estimator_mnist.training.cluster.peer_monitor import PeerMonitor
 from estimator_mnist.training.estimator import Estimator
 from estimator_mnist.training.job import Cluster
 
-WAIT_SECONDS = 0.1  # between two looks at how far the others are
+WAIT_SECONDS = 0.1  # between two looks at the progress of the others
 
 
 def around(
     experiment: Experiment, cluster: Cluster, stopper: Stopper
 ) -> Tuple[List[tf.estimator.SessionRunHook], Callable[[], bool]]:
-    """Returns the hooks of a task that trains, to come before all others, and what tells whether it is to stop."""
-    pulse = Pulse(cluster.watch)
+    """Returns the hooks of a task that trains, which must be the first, and a function that tells whether to stop."""
+    heartbeat = Heartbeat(cluster.monitor)
     if experiment.strategy == "parameter_server":
-        waiting = WaitForOthers(experiment.total_steps, cluster.watch, stopper.is_requested)
-        return [pulse, waiting], stopper.is_requested
+        waiting = WaitForOthers(experiment.total_steps, cluster.monitor, stopper.is_requested)
+        return [heartbeat, waiting], stopper.is_requested
     if len(cluster.task.trainers) == 1:
-        return [pulse], stopper.is_requested
+        return [heartbeat], stopper.is_requested
     together = StopTogether(stopper)
-    return [pulse, together], lambda: together.agreed
+    return [heartbeat, together], lambda: together.agreed
 
 
-class Pulse(tf.estimator.SessionRunHook):
-    """Tells a Watch where the training is. To be the first of the hooks: in what the others do nobody waits."""
+class Heartbeat(tf.estimator.SessionRunHook):
+    """Tells the PeerMonitor when a session call runs.
 
-    def __init__(self, watch: Watch):
-        self._watch = watch
+    Must be the first hook, so that other hooks' time does not count as waiting.
+    """
+
+    def __init__(self, monitor: PeerMonitor):
+        self._monitor = monitor
         self._begun = False
 
     def after_create_session(self, session, coord):
-        if self._begun:  # Estimator begins anew where a session was lost, and would do so without end
+        if self._begun:  # Estimator recreates a lost session, and would do so for ever
             raise RunError(LOST)
         self._begun = True
-        self._watch.formed()
+        self._monitor.formed()
 
     def before_run(self, run_context):
-        self._watch.call(begins=True)
+        self._monitor.call(begins=True)
 
     def after_run(self, run_context, run_values):
-        self._watch.call(begins=False)
+        self._monitor.call(begins=False)
 
 
 class StopTogether(tf.estimator.SessionRunHook):
-    """Ends the training of all processes after the same step when one of them is asked to end, and sees to it that they
-    have begun at the same one."""
+    """Ends the training of all processes after the same step when one of them is asked to end.
+
+    It also checks that they have started from the same step.
+    """
 
     def __init__(self, stopper: Stopper):
         self._stopper = stopper
@@ -69,7 +74,7 @@ class StopTogether(tf.estimator.SessionRunHook):
     def after_run(self, run_context, run_values):
         requests, same_step = run_values.results
         if not same_step:
-            raise RunError("--model_dir: the tasks went on from different steps; all have to see the same folder")
+            raise RunError("--model_dir: the tasks resumed from different steps; all of them must see the same folder")
         if requests > 0:
             self.agreed = True
             self._stopper.requested = self._stopper.requested or signal.SIGTERM
@@ -77,9 +82,10 @@ class StopTogether(tf.estimator.SessionRunHook):
 
 
 class StopAtEnd(tf.estimator.SessionRunHook):
-    """Ends the training of a task that saves nothing after the last step, as EvaluationSaver does where it saves.
+    """Ends the training of a task that saves nothing after the last step. Where checkpoints are saved, EvaluationSaver
+    does so.
 
-    Estimator's own StopAtStepHook expects calls of one step each, and would ask for one call too many.
+    Estimator's own StopAtStepHook expects one step a call, and would make one call too many.
     """
 
     def __init__(self, total_steps: int):
@@ -94,25 +100,25 @@ class StopAtEnd(tf.estimator.SessionRunHook):
 
 
 class WaitForOthers(tf.estimator.SessionRunHook):
-    """Keeps a process whose own batches are done until those of all are: the run has ended for all at once."""
+    """Makes a process whose own batches are done wait for those of all, so that the run ends for all at once."""
 
-    def __init__(self, total_steps: int, watch: Watch, stopping: Callable[[], bool]):
+    def __init__(self, total_steps: int, monitor: PeerMonitor, stopping: Callable[[], bool]):
         self._total_steps = total_steps
-        self._watch = watch
+        self._monitor = monitor
         self._stopping = stopping
 
     def begin(self):
         self._global_step = tf.compat.v1.train.get_global_step()
 
     def end(self, session):
-        self._watch.call(begins=True)
+        self._monitor.call(begins=True)
         while not self._stopping() and int(session.run(self._global_step)) < self._total_steps:
             time.sleep(WAIT_SECONDS)
-        self._watch.call(begins=False)
+        self._monitor.call(begins=False)
 
 
 class EvaluationListener(tf.estimator.CheckpointSaverListener):
-    """Evaluates each checkpoint in the chief, as Estimator does outside a cluster, where no task does it."""
+    """Evaluates each checkpoint in the chief of a cluster that has no evaluator, as Estimator does outside clusters."""
 
     def __init__(self, estimator: Estimator, name: str, exporters: Sequence[tf.estimator.Exporter]):
         """
@@ -127,7 +133,7 @@ class EvaluationListener(tf.estimator.CheckpointSaverListener):
         self._begun = False
 
     def after_save(self, session, global_step_value):
-        if not self._begun:  # what the run begins with is evaluated already
+        if not self._begun:  # the checkpoint that the run starts from is evaluated already
             self._begun = True
             return
         model_dir = path_of(self._estimator.model_dir)

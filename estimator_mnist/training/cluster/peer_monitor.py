@@ -1,7 +1,7 @@
-"""Watches the other tasks of a cluster, so that none waits for ever for one that is gone.
+"""Monitors the other tasks of a cluster, so that no task waits for ever for one that is gone.
 
-TensorFlow's own runtime does: it waits without end for a task that has not come, and where one is lost Estimator's
-sessions begin anew, and wait. This moves no tensor; it asks only whether the ports of the others still answer.
+TensorFlow's own runtime would: it waits endlessly for a task that has not started, and after the loss of one, Estimator
+recreates its session and waits. The monitor moves no tensors. It only asks whether the ports of the others answer.
 """
 
 import os
@@ -15,20 +15,20 @@ from estimator_mnist.distribute.tf_config import PS, Peer, Task
 
 POLL_SECONDS = 0.5
 CONNECT_SECONDS = 2.0
-# That a task must be gone before it counts as lost, and a session call may take to end after that: at the end of a run
-# all leave, one a little later than the other.
+# How long a task must not answer before it counts as lost, and how long a session call may then take to end: at the end
+# of a run the tasks leave one after the other.
 GRACE_SECONDS = 3.0
 
 
-class Watch:
-    """Ends this process, with one line and exit code 1, where it would wait for ever."""
+class PeerMonitor:
+    """Ends this process, with one line and exit code 1, where it would otherwise wait for ever."""
 
     def __init__(self, task: Task, timeout: float, finished: Callable[[], bool]):
         """
         Args:
             task: This process's.
-            timeout: Seconds within which all tasks must have come, and their sessions have begun.
-            finished: Whether the run has been trained to its end.
+            timeout: Seconds within which all tasks must answer, and their sessions must have started.
+            finished: Tells whether the run is trained to its end.
         """
         self._task = task
         self.timeout = timeout
@@ -38,30 +38,30 @@ class Watch:
         self._formed = self._over = False
         self._call_began: Optional[float] = None
 
-    def wait_for(self, peer: Peer, instead: Callable[[], bool]) -> bool:
-        """Waits until a task listens, and returns True; or False, where `instead` comes true before."""
+    def wait_for(self, peer: Peer, unless: Callable[[], bool]) -> bool:
+        """Waits until a task listens and returns True. Returns False if `unless` becomes true before."""
         while not _listens(peer):
-            if instead():
+            if unless():
                 return False
             self._end_if_late([peer])
             time.sleep(POLL_SECONDS)
         return True
 
     def start(self) -> None:
-        """Begins to watch all tasks that this one needs, and to count the seconds anew."""
+        """Starts to monitor the tasks that this one needs, and the timeout again."""
         self._began = time.monotonic()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def formed(self) -> None:
-        """To be called when the cluster's sessions have begun."""
+        """Call this when the cluster's sessions have started."""
         self._formed = True
 
     def call(self, begins: bool) -> None:
-        """To be called when a session call begins or has ended: only in one does this task wait for others."""
+        """Call this when a session call begins or has ended: only within one does this task wait for others."""
         self._call_began = (self._call_began or time.monotonic()) if begins else None
 
     def over(self) -> None:
-        """To be called when this process needs nobody any more."""
+        """Call this when this process needs no other any more."""
         self._over = True
 
     def _watch(self) -> None:
@@ -81,13 +81,13 @@ class Watch:
                 if self._task.trains or not self._finished():
                     _end(f"lost {_named(lost)}; restart all tasks to resume from the newest checkpoint")
                 if self._task.type == PS:
-                    os._exit(0)  # TensorFlow's server has no other end
-                return  # the evaluator comes to its end by itself
+                    os._exit(0)  # TensorFlow's server cannot be ended otherwise
+                return  # the evaluator ends by itself
             time.sleep(POLL_SECONDS)
 
     def _waits_since(self, then: float) -> bool:
-        """Tells whether this task has waited for others all the time since then."""
-        began = self._call_began  # read once, for the other thread sets it
+        """Tells whether this task has been waiting for others ever since."""
+        began = self._call_began  # read once, because the other thread sets it
         return not self._task.trains or (began is not None and began <= then)
 
     def _end_if_late(self, missing: List[Peer]) -> None:
@@ -95,8 +95,8 @@ class Watch:
             return
         within = f"within {self.timeout:g} s (--cluster_timeout)"
         if missing:
-            _end(f"{_named(missing)} of TF_CONFIG did not answer {within}; is it started, and its address right?")
-        _end(f"the sessions of the cluster did not begin {within}; have all tasks the same TF_CONFIG and flags?")
+            _end(f"{_named(missing)} of TF_CONFIG did not answer {within}; is it started, and is its address right?")
+        _end(f"the sessions of the cluster did not start {within}; do all tasks have the same TF_CONFIG and flags?")
 
 
 def _listens(peer: Peer) -> bool:
@@ -113,7 +113,7 @@ def _named(peers: List[Peer]) -> str:
 
 
 def _end(why: str) -> None:
-    """Ends the process from any thread: a session call that waits cannot be broken off in another way."""
+    """Ends the process from any thread: a session call that waits cannot be interrupted otherwise."""
     print(f"error: {why}", file=sys.stderr, flush=True)
     sys.stdout.flush()
     os._exit(1)

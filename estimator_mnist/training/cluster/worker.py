@@ -16,7 +16,7 @@ from estimator_mnist.training import estimator as estimators
 from estimator_mnist.training import exporters
 from estimator_mnist.training.cluster import hooks
 from estimator_mnist.training.cluster.hooks import StopAtEnd
-from estimator_mnist.training.cluster.peer_monitor import POLL_SECONDS, Watch
+from estimator_mnist.training.cluster.peer_monitor import POLL_SECONDS, PeerMonitor
 from estimator_mnist.training.hooks import EvaluationLog, TrainingLog
 from estimator_mnist.training.job import Cluster, Job
 from estimator_mnist.training.specs import evaluation_spec, training_spec
@@ -50,7 +50,7 @@ def join(
     strategies.begin(experiment, task)
     if task is None:
         return None
-    return Cluster(task, Watch(task, timeout, lambda: is_trained(experiment, model_dir)), evaluator)
+    return Cluster(task, PeerMonitor(task, timeout, lambda: is_trained(experiment, model_dir)), evaluator)
 
 
 def take_part(job: Job, cluster: Cluster, clean: bool) -> bool:
@@ -82,10 +82,10 @@ def take_part(job: Job, cluster: Cluster, clean: bool) -> bool:
         train_spec = _train_spec(job, cluster, log)
         observers = [EvaluationLog(job.experiment.evaluated_split, job.progress.evaluated), exporters.BestKeeper()]
         eval_spec = evaluation_spec(job.experiment, estimator.split_input_fn, observers, THROTTLE_SECONDS)
-        cluster.watch.start()
+        cluster.monitor.start()
         tf.estimator.train_and_evaluate(estimator, train_spec, eval_spec)
     job.stopper.deferring = False
-    cluster.watch.over()
+    cluster.monitor.over()
     if job.stopper.requested:
         raise Stopped(job.stopper.requested, log.last_step)
     return True
@@ -100,7 +100,7 @@ def _is_needed(job: Job, cluster: Cluster, clean: bool) -> bool:
     # The chief calls the parameter servers. All others begin when the chief has prepared the model_dir, and listens.
     if cluster.task.type == PS:
         return not over()  # a chief with nothing to train calls none
-    if not cluster.watch.wait_for(cluster.task.chief, over):
+    if not cluster.monitor.wait_for(cluster.task.chief, over):
         return False
     differences = job.experiment.differences(_stored(job.model_dir))
     if differences:
