@@ -1,1 +1,1 @@
-"""Measurements of the whole, each a command of its own."""
+"""The benchmarks, each of them a command: bash run.sh benchmark NAME."""

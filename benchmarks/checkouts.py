@@ -2,13 +2,12 @@
 
     bash run.sh benchmark checkouts --before DIR [--after DIR] [--only WORD] [--folder DIR]
 
-For a change that must not change results, such as moving code. Each checkout needs a .venv of its own, or a link to
-one. Runs that are finished below --folder are not repeated, so that the same `before` serves several comparisons.
+For a change that must not alter results, such as moving code. Each checkout needs its own .venv, or a link to one.
+Runs of `before` that are finished below --folder are not repeated, so that they serve several comparisons.
 """
 
 import argparse
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Dict, List, Optional
 
 from tqdm import tqdm
 
-from benchmarks.faults import end_of
-from benchmarks.processes import as_command, say
+from benchmarks.faults import differences, end_of
+from benchmarks.processes import as_command, run_together, say
+from estimator_mnist.system.child_processes import Program, exit_reason
 from estimator_mnist.system.interpreter import ROOT
 from input_fns import InputError
 
@@ -27,7 +27,7 @@ TIMEOUT_SECONDS = 900
 CASES: Dict[str, str] = {
     **{f"{model} {recipe}": f"--model {model} --recipe {recipe}" for model in ("dense", "conv") for recipe in RECIPES},
     **{f"lenet5 {recipe}": f"--model lenet5 --recipe {recipe}" for recipe in RECIPES},
-    # The largest network: as many images as the others see in a third of the steps.
+    # The largest network trains for a fifth of the steps.
     **{f"conv_plain {recipe}": f"--model conv_plain --recipe {recipe} --train_steps 60" for recipe in RECIPES},
     "lenet5 paper": "--model lenet5 --recipe paper",
     "lenet5 paper, loss mse": "--model lenet5 --recipe paper --loss mse --batch_size 8",
@@ -60,16 +60,16 @@ CASES: Dict[str, str] = {
 
 @as_command
 def main(argv: Optional[List[str]] = None) -> int:
-    """Runs the comparison and returns 0 if every variable and figure is equal, to the bit."""
+    """Runs the comparison and returns 0 if every variable and figure is equal to the bit."""
     parser = argparse.ArgumentParser(prog="bash run.sh benchmark checkouts", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--before", type=Path, required=True, help="the checkout to compare with")
-    parser.add_argument("--after", type=Path, default=ROOT, help="the checkout that was changed; default: this one")
-    parser.add_argument("--only", default="", help="only the runs whose name contains this")
+    parser.add_argument("--after", type=Path, default=ROOT, help="the changed checkout; default: this one")
+    parser.add_argument("--only", default="", help="only the runs whose names contain this text")
     parser.add_argument("--folder", type=Path, help="where the runs live; default: a temporary folder")
     options = parser.parse_args(argv)
     for checkout in (options.before, options.after):
         if not (checkout / "run.sh").is_file():
-            raise InputError(f"{checkout}: is no checkout of this project; it holds no run.sh")
+            raise InputError(f"{checkout}: is no checkout of this project, for it holds no run.sh")
     cases = {name: flags for name, flags in CASES.items() if options.only in name}
     with tempfile.TemporaryDirectory() as scratch:
         return _compare(cases, options.before, options.after, (options.folder or Path(scratch)).resolve())
@@ -78,29 +78,28 @@ def main(argv: Optional[List[str]] = None) -> int:
 def _compare(cases: Dict[str, str], before: Path, after: Path, folder: Path) -> int:
     differing: List[str] = []
     for name, flags in tqdm(cases.items(), disable=not sys.stderr.isatty()):
-        place = name.replace(" ", "-").replace(",", "").replace("'", "")
-        expected = end_of(_trained(before, flags, folder / "before" / place))
-        model_dir = folder / "after" / place
+        folder_name = name.replace(" ", "-").replace(",", "").replace("'", "")
+        expected = end_of(_trained(before, flags, folder / "before" / folder_name))
+        model_dir = folder / "after" / folder_name
         shutil.rmtree(model_dir, ignore_errors=True)
-        found = end_of(_trained(after, flags, model_dir))
-        different = sorted(key for key in {**found, **expected} if found.get(key) != expected.get(key))
+        different = differences(end_of(_trained(after, flags, model_dir)), expected)
         if different:
             differing.append(name)
         print(f"{name}: {'DIFFERENT: ' + ', '.join(different) if different else 'equal'}", flush=True)
-    print(f"{len(cases) - len(differing)} of {len(cases)} runs end equal, every variable and figure, to the bit")
+    print(f"{len(cases) - len(differing)} of {len(cases)} runs ended equal, every variable and figure, to the bit")
     return 1 if differing else 0
 
 
 def _trained(checkout: Path, flags: str, model_dir: Path) -> Path:
-    """Trains a run to its end, unless that has been done, and returns its model_dir."""
+    """Trains a run to its end, unless it is finished, and returns its model_dir."""
     if (model_dir / "results.json").is_file():
         return model_dir
     model_dir.parent.mkdir(parents=True, exist_ok=True)
     command, *rest = flags.split() if flags.startswith("cluster") else ["train", *flags.split()]
     words = ["bash", str(checkout / "run.sh"), command, *SHORT.split(), *rest, "--model_dir", str(model_dir)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
-    if done.returncode:
-        say(f"{' '.join(words)}: exit code {done.returncode}\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
+    (finished,) = run_together([Program(words)], TIMEOUT_SECONDS)
+    if finished.exit_code:
+        say(f"{' '.join(words)}: {exit_reason(finished.exit_code)}\n{finished.stdout[-1000:]}{finished.stderr[-1000:]}")
         raise SystemExit(1)
     return model_dir
 

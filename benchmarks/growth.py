@@ -1,12 +1,12 @@
-"""How time and memory grow with the data, the batch and the length of a run: each run a process of its own.
+"""How time and memory grow with the data, the batch size and the length of a run. Each run is a separate process.
 
     bash run.sh benchmark growth [--quick] [--only examples,batch,epochs] [--folder DIR] [--out DIR]
 
-    examples    dense on 1, 10 and 100 times MNIST, as IDX files that hold it over and over
-    batch       images per second and memory at batches of 32 to 4,096
+    examples    dense on 1, 10 and 100 times MNIST, as IDX files that repeat it
+    batch       images per second and memory at batch sizes of 32 to 4,096
     epochs      dense for 1 to 100 epochs: time, memory, size of the event files
 
-Where 100 times does not fit on the disk or in memory, 30 times takes its place, and the output says so.
+If 100 times MNIST does not fit on the disk or in memory, 30 times is measured instead, and the output says so.
 """
 
 import argparse
@@ -23,7 +23,8 @@ import numpy as np
 from tabulate import tabulate
 
 import input_fns
-from benchmarks.processes import as_command, module, pyplot, run, say, update_json
+from benchmarks.processes import as_command, pyplot, run, say, update_json
+from estimator_mnist.system.interpreter import module_command
 from input_fns.sources import idx
 
 MB = 10**6
@@ -31,7 +32,7 @@ MB = 10**6
 TIMES = ("1,10,100", "1,3")
 EXAMPLES_STEPS = (3000, 300)
 BATCHES = ((32, 128, 512, 2048, 4096), (32, 512))
-BATCH_IMAGES = {"dense": (600_000, 60_000), "conv": (40_000, 3_000)}  # trained on, at least six steps
+BATCH_IMAGES = {"dense": (600_000, 60_000), "conv": (40_000, 3_000)}  # trained on, in at least six steps
 EPOCHS = ((1, 10, 30, 100), (1, 3))
 Row = Dict[str, Any]
 
@@ -39,12 +40,12 @@ Row = Dict[str, Any]
 @as_command
 def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="bash run.sh benchmark growth", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a minute's worth, to see that it works")
-    parser.add_argument("--only", default=",".join(PARTS), help="parts, of examples, batch and epochs")
-    parser.add_argument("--times", help="sizes of examples, in times MNIST (1,10,100)")
-    parser.add_argument("--steps", type=int, help="of each run of examples (3000)")
-    parser.add_argument("--folder", help="where the large files go for a while; default: a temporary folder")
-    parser.add_argument("--out", default="runs/benchmark", help="where the JSON and the picture go")
+    parser.add_argument("--quick", action="store_true", help="runs of a minute in total, to see that it works")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts to run: examples, batch, epochs")
+    parser.add_argument("--times", help="sizes for examples, as multiples of MNIST (1,10,100)")
+    parser.add_argument("--steps", type=int, help="training steps of each run of examples (3000)")
+    parser.add_argument("--folder", help="where the large temporary files go; default: the folder for temporary files")
+    parser.add_argument("--out", default="runs/benchmark", help="the folder of the JSON and the picture")
     options = parser.parse_args(argv)
     parts = options.only.split(",")
     if not set(parts) <= set(PARTS):
@@ -52,16 +53,16 @@ def main(argv: Optional[List[str]] = None) -> int:
     options.times = [int(count) for count in (options.times or TIMES[options.quick]).split(",")]
     options.steps = options.steps or EXAMPLES_STEPS[options.quick]
     data = input_fns.find("mnist", "tfds")
-    found: Dict[str, List[Row]] = {}
-    for number in (signal.SIGINT, signal.SIGTERM):  # as an exception, so that the large files are deleted
-        signal.signal(number, lambda number, frame: sys.exit(128 + number))
+    rows: Dict[str, List[Row]] = {}
+    for signum in (signal.SIGINT, signal.SIGTERM):  # raises an exception, so that the large files are deleted
+        signal.signal(signum, lambda signum, frame: sys.exit(128 + signum))
     with tempfile.TemporaryDirectory(prefix="growth-", dir=options.folder) as scratch:
         for name in parts:
-            found[name] = PARTS[name](data, Path(scratch), options)
-            print("\n" + tabulate(found[name], "keys", floatfmt=",.2f", intfmt=",") + "\n", flush=True)
+            rows[name] = PARTS[name](data, Path(scratch), options)
+            print("\n" + tabulate(rows[name], "keys", floatfmt=",.2f", intfmt=",") + "\n", flush=True)
     out = Path(options.out).resolve()
-    everything = update_json(out / "growth.json", found)
-    _draw(everything, out / "growth.png")
+    all_rows = update_json(out / "growth.json", rows)
+    _draw(all_rows, out / "growth.png")
     print(f"{out / 'growth.json'}  {out / 'growth.png'}")
     return 0
 
@@ -75,10 +76,10 @@ def _examples(data: input_fns.Data, scratch: Path, options: argparse.Namespace) 
             flags = ["--source", "idx", "--idx_dir", folder, "--input", input, "--train_steps", options.steps]
             row = {"times MNIST": times, "split, MB": (folder / TRAIN_IMAGES).stat().st_size / MB, "--input": input}
             rows.append({**row, **_run(scratch, "--model", "dense", "--evals", 1, *flags)})
-            first = next(row for row in rows if row["--input"] == input)
-            if times != first["times MNIST"]:
-                further = rows[-1]["split, MB"] - first["split, MB"]
-                rows[-1]["memory per byte of data"] = (rows[-1]["peak, MB"] - first["peak, MB"]) / further
+            smallest = next(row for row in rows if row["--input"] == input)
+            if times != smallest["times MNIST"]:
+                added_megabytes = rows[-1]["split, MB"] - smallest["split, MB"]
+                rows[-1]["memory per byte of data"] = (rows[-1]["peak, MB"] - smallest["peak, MB"]) / added_megabytes
         shutil.rmtree(folder)
     return rows
 
@@ -108,45 +109,45 @@ TRAIN_IMAGES = idx.FILE_NAMES["train", "images"]
 
 
 def _run(scratch: Path, *flags: object) -> Row:
-    """Runs the main job in a process and a model_dir of its own, and returns what it took."""
+    """Runs the main job in a fresh process and model_dir, and returns its figures."""
     model_dir = scratch / "run"
-    done = run(module("estimator_mnist", *flags, "--model_dir", model_dir))
+    finished = run(module_command("estimator_mnist", *flags, "--model_dir", model_dir))
     results = json.loads((model_dir / "results.json").read_text())
     events = sum(path.stat().st_size for path in model_dir.rglob("*tfevents*"))
-    everything = sum(path.stat().st_size for path in model_dir.rglob("*") if path.is_file())
+    all_files = sum(path.stat().st_size for path in model_dir.rglob("*") if path.is_file())
     shutil.rmtree(model_dir)
-    say(f"{' '.join(map(str, flags))}: {done.seconds:.1f} s, {done.peak_bytes / MB:,.0f} MB at most")
+    say(f"{' '.join(map(str, flags))}: {finished.seconds:.1f} s, {finished.peak_bytes / MB:,.0f} MB at peak")
     return {
         "steps": results["global_step"],
-        "seconds": done.seconds,
+        "seconds": finished.seconds,
         "to first step, s": results["seconds"]["to_first_step"],
         "training, s": results["seconds"]["training"],
         "images/s": round(results["images_per_second"]),
-        "peak, MB": done.peak_bytes / MB,
+        "peak, MB": finished.peak_bytes / MB,
         "events, MB": events / MB,
-        "model_dir, MB": everything / MB,
+        "model_dir, MB": all_files / MB,
     }
 
 
 def _that_fit(times: List[int], split: input_fns.Split, scratch: Path) -> List[int]:
-    """Returns the sizes that disk and memory hold, with 30 in place of the largest where that is too large."""
+    """Returns the sizes that fit on the disk and in memory, with 30 in place of a largest one that does not fit."""
     assert split.images is not None
     size = split.images.stat().st_size
-    disk = shutil.disk_usage(scratch).free
+    free_disk = shutil.disk_usage(scratch).free
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    room = min(disk, memory / 2)  # the page cache holds the file beside the copy of the process
+    room = min(free_disk, memory / 2)  # the page cache holds the file in addition to the process's copy
 
     def fits(count: int) -> bool:
         return count * size + 2 * 10**9 < room
 
     if not fits(times[-1]):
-        print(f"{times[-1]} times MNIST does not fit on the disk or in memory: 30 times takes its place")
+        print(f"{times[-1]} times MNIST does not fit on the disk or in memory: 30 times is measured instead")
         times = [*times[:-1], 30]
     return [count for count in times if fits(count)]
 
 
 def _tile(data: input_fns.Data, folder: Path, times: int) -> None:
-    """Writes MNIST as IDX files whose training split holds it so many times."""
+    """Writes MNIST as IDX files whose training split repeats it `times` times."""
     folder.mkdir()
     for (split, kind), name in idx.FILE_NAMES.items():
         path = getattr(getattr(data, split), kind)
@@ -162,19 +163,19 @@ def _tile(data: input_fns.Data, folder: Path, times: int) -> None:
                 file.write(memoryview(content)[idx.HEADER[kind] :])
 
 
-def _draw(found: Dict[str, List[Row]], path: Path) -> None:
+def _draw(rows_of_parts: Dict[str, List[Row]], path: Path) -> None:
     plots = pyplot()
-    # part, what tells its curves apart, x, y above, y below
+    # part, the column that distinguishes its curves, x, upper y, lower y
     columns = [
         ("examples", "--input", "split, MB", "to first step, s", "peak, MB"),
         ("batch", "model", "batch", "images/s", "peak, MB"),
         ("epochs", "", "epochs", "seconds", "peak, MB"),
     ]
-    columns = [column for column in columns if column[0] in found]
+    columns = [column for column in columns if column[0] in rows_of_parts]
     size = (16 / 3 * len(columns), 8)
     figure, axes = plots.subplots(2, len(columns), figsize=size, layout="constrained", squeeze=False)
     for column, (part, curve, x, *ys) in enumerate(columns):
-        rows = found[part]
+        rows = rows_of_parts[part]
         for row_number, y in enumerate(ys):
             plot = axes[row_number][column]
             for name in dict.fromkeys(str(row.get(curve, "dense")) for row in rows):

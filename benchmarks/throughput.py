@@ -1,17 +1,15 @@
-"""Training throughput of this project and its peers: the same network, batch size, optimizer and data, in one run.
+"""Training throughput of this project and its peers, with the same network, batch size, optimizer and data.
 
     bash run.sh benchmark throughput [--model dense,conv] [--rounds N] [--only NAME,NAME] [--out DIR]
 
-Every contestant is a process of its own, one after the other in turn, round by round. The peers that TensorFlow's
-environment cannot hold get their own on first use (benchmarks/requirements-*.txt); where one cannot be made, that peer
-is left out.
+Every contestant is a separate process. They run one after another in turn, round by round. PyTorch and JAX, which
+cannot live in TensorFlow's environment, get their own on first use (benchmarks/requirements-*.txt). If an environment
+cannot be made, its contestants are left out.
 """
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
@@ -19,8 +17,9 @@ from typing import Dict, List, NamedTuple, Optional
 from tabulate import tabulate
 
 import input_fns
-from benchmarks.processes import as_command, pyplot, say, spread
+from benchmarks.processes import QUIET, as_command, pyplot, run_together, say, spread
 from estimator_mnist.export import isolated_venv
+from estimator_mnist.system.child_processes import Program
 from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.interpreter import module_command
 
@@ -29,11 +28,13 @@ TIMEOUT_SECONDS = 300
 
 
 class Contestant(NamedTuple):
+    """A program that trains the network of the task."""
+
     name: str
-    module: str
+    module: str  # in benchmarks.peers
     variant: str = ""
-    environment: str = ""  # of benchmarks/requirements-*.txt; "" for the project's own
-    floor: bool = False
+    environment: str = ""  # the * of benchmarks/requirements-*.txt; "" for the project's own environment
+    floor: bool = False  # a lower bound of the time, not a way to train
 
 
 CONTESTANTS = {
@@ -63,21 +64,21 @@ def main(argv: Optional[List[str]] = None) -> int:
     )
     parser.add_argument("--model", default="dense,conv")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="contestants whose name contains one of these words")
-    parser.add_argument("--out", default="runs/benchmark", help="where the JSON and the picture go")
+    parser.add_argument("--only", default="", help="only the contestants whose names contain one of these words")
+    parser.add_argument("--out", default="runs/benchmark", help="the folder of the JSON and the picture")
     options = parser.parse_args(argv)
     data = input_fns.find("mnist", "tfds")
     assert data.train.images is not None
-    found: Dict[str, Dict[str, List[float]]] = {}
+    figures: Dict[str, Dict[str, List[float]]] = {}  # by model and contestant: images/s of each round
     for model in options.model.split(","):
         words = [word for word in options.only.split(",") if word]
         chosen = [c for c in CONTESTANTS[model] if not words or any(word in c.name for word in words)]
-        found[model] = _compete(model, chosen, options.rounds, data.train.images.parent)
-        print(_table(model, found[model]), flush=True)
+        figures[model] = _compete(model, chosen, options.rounds, data.train.images.parent)
+        print(_table(model, figures[model]), flush=True)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "throughput.json").write_text(json.dumps({"images_per_second": found}, indent=1) + "\n")
-    _draw(found, out / "throughput.png")
+    (out / "throughput.json").write_text(json.dumps({"images_per_second": figures}, indent=1) + "\n")
+    _draw(figures, out / "throughput.png")
     print(f"{out / 'throughput.json'}  {out / 'throughput.png'}")
     return 0
 
@@ -97,49 +98,50 @@ def _compete(model: str, contestants: List[Contestant], rounds: int, idx_dir: Pa
 
 
 def _run(python: str, contestant: Contestant, model: str, idx_dir: Path) -> Optional[float]:
+    """Returns the images per second of a contestant, None if it failed."""
     peer = f"benchmarks.peers.{contestant.module}"
-    words = module_command(peer, model, idx_dir, contestant.variant, python=python)
-    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = module_command(peer, model, idx_dir, contestant.variant, python=python)
+    (finished,) = run_together([Program(command, environment=QUIET)], TIMEOUT_SECONDS)
     try:
-        done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
-        return float(json.loads(done.stdout.splitlines()[-1])["images_per_second"])
-    except (subprocess.TimeoutExpired, IndexError, ValueError):
+        return float(json.loads(finished.stdout.splitlines()[-1])["images_per_second"])
+    except (IndexError, ValueError):
         say(f"{contestant.name}: gave no figure for {model}, left out of this round")
         return None
 
 
 def _python(environment: str) -> Optional[str]:
-    """Returns the Python of an environment, made on first use; None where it cannot be made."""
+    """Returns the Python of an environment, which is made on first use; None if it cannot be made."""
     if not environment:
         return sys.executable
     requirements, folder = HERE / f"requirements-{environment}.txt", HERE / f".venv-{environment}"
     try:
         return isolated_venv.python_of(requirements, folder, say)
     except RunError as error:
-        say(f"{error}: its peers are left out")
+        say(f"{error}: its contestants are left out")
         return None
 
 
 def _table(model: str, figures: Dict[str, List[float]]) -> str:
-    own = statistics.median(figures.get("estimator-mnist", [float("nan")]))
+    own_median = statistics.median(figures.get("estimator-mnist", [float("nan")]))
     rows = []
     for name, values in figures.items():
-        middle = statistics.median(values)
-        rows.append([name, f"{middle:,.0f}", spread(values, 0), len(values), f"{own / middle:.2f}"])
+        median = statistics.median(values)
+        rows.append([name, f"{median:,.0f}", spread(values, 0), len(values), f"{own_median / median:.2f}"])
     headers = [f"{model}, training", "images/s, median", "min to max", "n", "estimator-mnist is faster by"]
     return "\n" + tabulate(rows, headers, disable_numparse=True, colalign=["left", *["right"] * 4]) + "\n"
 
 
-def _draw(found: Dict[str, Dict[str, List[float]]], path: Path) -> None:
+def _draw(figures_by_model: Dict[str, Dict[str, List[float]]], path: Path) -> None:
     plots = pyplot()
-    figure, grid = plots.subplots(1, len(found), figsize=(6.5 * len(found), 4.2), layout="constrained", squeeze=False)
-    for axes, (model, figures) in zip(grid[0], found.items()):
+    size = (6.5 * len(figures_by_model), 4.2)
+    figure, grid = plots.subplots(1, len(figures_by_model), figsize=size, layout="constrained", squeeze=False)
+    for axes, (model, figures) in zip(grid[0], figures_by_model.items()):
         names = list(reversed(figures))
-        middles = [statistics.median(figures[name]) for name in names]
-        below = [middle - min(figures[name]) for middle, name in zip(middles, names)]
-        above = [max(figures[name]) - middle for middle, name in zip(middles, names)]
+        medians = [statistics.median(figures[name]) for name in names]
+        below = [median - min(figures[name]) for median, name in zip(medians, names)]
+        above = [max(figures[name]) - median for median, name in zip(medians, names)]
         colors = ["C1" if name == "estimator-mnist" else "0.8" if name.startswith("floor") else "C0" for name in names]
-        axes.barh(names, middles, xerr=[below, above], color=colors, ecolor="0.3")
+        axes.barh(names, medians, xerr=[below, above], color=colors, ecolor="0.3")
         axes.set(title=f"{model}: training, images per second (median, min to max)")
         axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=110)

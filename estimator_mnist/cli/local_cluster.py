@@ -1,48 +1,58 @@
-"""The main job by several processes of this machine, each a task of a cluster as TF_CONFIG describes it."""
+"""The cluster command: the main job by several processes of this machine, each a task with its own TF_CONFIG."""
 
 import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
-from typing import IO, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import IO, Callable, List, NamedTuple, Optional, Tuple
 
 import input_fns
+from estimator_mnist.cli import console
 from estimator_mnist.config import flags
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.config.flags import FLAGS
 from estimator_mnist.distribute import tf_config
 from estimator_mnist.distribute.tf_config import CHIEF, EVALUATOR, PS, WORKER
-from estimator_mnist.system import signals, terminal
+from estimator_mnist.system import terminal
+from estimator_mnist.system.child_processes import PIPE, ChildProcesses, Program, exit_reason
 from estimator_mnist.system.interpreter import module_command
 from estimator_mnist.system.signals import Stopped, Stopper
 from input_fns import InputError
 
 POLL_SECONDS = 0.1
-# After the first failure the others may say what they lost, and after a signal save; then they are ended.
-GRACE_SECONDS, KILL_SECONDS = 8.0, 30.0
-OWN_FLAGS = ("workers", "ps", "flagfile")  # not for the tasks; what a flagfile holds is given to them one by one
+FAILURE_GRACE_SECONDS = 8.0  # after the first failure, for the other tasks to say what they lost
+SAVE_GRACE_SECONDS = 30.0  # after SIGTERM, for the tasks to save and end before they are killed
+# Flags that the tasks do not get. They get the flags that a flagfile holds one by one.
+CLUSTER_FLAGS = ("workers", "ps", "flagfile")
 
 
-class Place(NamedTuple):
-    """A task and its TF_CONFIG."""
+class ClusterTask(NamedTuple):
+    """A task of the cluster."""
 
-    name: str
-    config: str
+    name: str  # "worker/1"
+    tf_config: str  # the value of its TF_CONFIG
 
     @property
     def trains(self) -> bool:
         return not self.name.startswith((PS, EVALUATOR))
 
 
-def run(named_data: Callable[[], input_fns.Data]) -> int:
-    """Runs all tasks to their end and returns the exit code, of the first task that failed if one did.
+class Failure(NamedTuple):
+    """The first failure of a task."""
+
+    task_name: str
+    exit_code: int  # -N after signal N
+    time: float  # of time.monotonic
+
+
+def run(find_data: Callable[[], input_fns.Data]) -> int:
+    """Runs all tasks to their end and returns the exit code: that of the first task that failed, if any.
 
     Args:
-        named_data: Returns the data that the flags name; so it is prepared once, before there are several to do so.
+        find_data: Returns the data that the flags name. It is called once, so that the tasks find prepared data.
 
     Raises:
         InputError: A flag's value is not possible; nothing was started.
@@ -53,139 +63,124 @@ def run(named_data: Callable[[], input_fns.Data]) -> int:
     if (strategy == "parameter_server") != (FLAGS.ps > 0):
         raise InputError(f"--ps: {FLAGS.ps} is not possible; parameter_server needs at least 1, multi_worker has none")
     FLAGS["strategy"].parse(strategy)
-    FLAGS["strategy"].present = 1  # as if it were given: for the tasks it is
-    experiment = flags.experiment(named_data())
+    FLAGS["strategy"].present = 1  # as if the user had given it, so that the tasks get it
+    experiment = flags.experiment(find_data())
     if strategy == "multi_worker" and experiment.batch_size < FLAGS.workers:
         raise InputError(
-            f"--batch_size: {experiment.batch_size} is not possible; the {FLAGS.workers} workers need one each"
+            f"--batch_size: {experiment.batch_size} is not possible; each of the {FLAGS.workers} workers needs at "
+            "least one example of a batch"
         )
-    words = [flag.serialize() for flag in map(FLAGS.__getitem__, FLAGS) if flag.present and flag.name not in OWN_FLAGS]
+    given_flags = [flag for flag in map(FLAGS.__getitem__, FLAGS) if flag.present and flag.name not in CLUSTER_FLAGS]
+    command = module_command("estimator_mnist", *(flag.serialize() for flag in given_flags))
+    tasks = local_tasks(strategy, FLAGS.workers, FLAGS.ps, FLAGS.evaluator)
     with Stopper() as stopper:
         stopper.deferring = True
-        return _Tasks(places(strategy, FLAGS.workers, FLAGS.ps, FLAGS.evaluator), words, experiment).run(stopper)
+        return _Cluster(tasks, command, stopper).run(experiment)
 
 
-def places(strategy: str, workers: int, ps: int, evaluator: bool) -> List[Place]:
-    """Returns the tasks of a cluster on free ports of the loopback, the chief first."""
-    asynchronous = strategy == "parameter_server"  # Estimator wants a chief there; elsewhere worker/0 is it
-    counts = {CHIEF: 1, WORKER: workers - 1, PS: ps} if asynchronous else {WORKER: workers}
+def local_tasks(strategy: str, workers: int, ps: int, evaluator: bool) -> List[ClusterTask]:
+    """Returns the tasks of a cluster on free ports of the loopback interface, the chief first."""
+    # Estimator wants a chief beside parameter servers. Elsewhere worker/0 is the chief.
+    counts = {CHIEF: 1, WORKER: workers - 1, PS: ps} if strategy == "parameter_server" else {WORKER: workers}
     ports = _free_ports(sum(counts.values()))
     cluster = {type: [f"127.0.0.1:{ports.pop()}" for _ in range(count)] for type, count in counts.items() if count}
-    found = [(type, index) for type, addresses in cluster.items() for index in range(len(addresses))]
-    found += [(EVALUATOR, 0)] if evaluator else []
+    members = [(type, index) for type, addresses in cluster.items() for index in range(len(addresses))]
+    members += [(EVALUATOR, 0)] if evaluator else []
     return [
-        Place(f"{type}/{index}", json.dumps({"cluster": cluster, "task": {"type": type, "index": index}}))
-        for type, index in found
+        ClusterTask(f"{type}/{index}", json.dumps({"cluster": cluster, "task": {"type": type, "index": index}}))
+        for type, index in members
     ]
 
 
 def _free_ports(count: int) -> List[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]  # all open at once: no port comes twice
     try:
-        return [found.getsockname()[1] for found in sockets]
+        return [server.getsockname()[1] for server in servers]
     finally:
-        for found in sockets:
-            found.close()
+        for server in servers:
+            server.close()
 
 
-class _Tasks:
-    """The processes. They end with this one, in whatever way it ends: see stopping.PARENT_PIPE."""
+class _Cluster:
+    """The running tasks, and the first failure of one."""
 
-    def __init__(self, places: List[Place], words: List[str], experiment: Experiment):
-        self._places, self._words = places, words
-        self._experiment = experiment
-        self._running: Dict[Place, subprocess.Popen[str]] = {}
-        self._sent: Set[Tuple[Place, int]] = set()  # signals
+    def __init__(self, tasks: List[ClusterTask], command: List[str], stopper: Stopper):
+        self._tasks, self._command, self._stopper = tasks, command, stopper
+        self._children: ChildProcesses[ClusterTask] = ChildProcesses()
         self._readers: List[threading.Thread] = []
-        self._failed: Optional[Tuple[str, int]] = None  # the first that did, and its exit code
+        self._first_failure: Optional[Failure] = None
+        self._is_stopping = False  # whether the tasks that train have been asked to end
 
-    def run(self, stopper: Stopper) -> int:
-        parent_reader, parent_writer = os.pipe()
-        progress_reader, progress_writer = os.pipe()
-        try:
-            for place in self._places:
-                self._start(place, parent_reader, progress_writer)
-            os.close(progress_writer)
-            with terminal.Progress(self._experiment, 0) as bar:
-                self._follow(_show_progress, os.fdopen(progress_reader), bar)
-                self._wait(stopper)
+    def run(self, experiment: Experiment) -> int:
+        with self._children:
+            progress_lines = self._start_all()
+            with console.TerminalProgress(experiment) as progress:
+                self._read_in_thread(_show_progress, progress_lines, progress)
+                while self._children.running:
+                    self._poll()
+                    time.sleep(POLL_SECONDS)
                 for reader in self._readers:
                     reader.join()
-        finally:
-            for process in self._running.values():
-                process.kill()
-                process.wait()
-            os.close(parent_writer)
-            os.close(parent_reader)
-        if stopper.requested:
-            terminal.say(f"Stopped by {Stopped(stopper.requested)}; the same command goes on")
-            return 128 + stopper.requested
-        if self._failed:
-            name, code = self._failed
-            how = f"exit code {code}" if code > 0 else f"{signal.Signals(-code).name}"
-            then = "" if code == 2 else "; the same command goes on"  # wrong input is wrong again
-            print(f"error: {name} ended first, by {how}; its lines say why{then}", file=sys.stderr)
-            return code if code > 0 else 128 - code
-        return 0
+        return self._exit_code()
 
-    def _start(self, place: Place, parent: int, progress: int) -> None:
-        environment = {**os.environ, tf_config.VARIABLE: place.config, signals.PARENT_PIPE: str(parent)}
-        handed = [parent]
-        if place is self._places[0]:
-            environment[terminal.PROGRESS_PIPE] = str(progress)
-            handed.append(progress)
-        process = subprocess.Popen(
-            module_command("estimator_mnist", *self._words),
-            env=environment,
-            pass_fds=handed,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # a Ctrl-C is for this process, which tells them
-        )
-        self._running[place] = process
-        self._follow(_show_lines, process.stdout, place.name)
+    def _start_all(self) -> IO[str]:
+        """Starts the tasks and returns the lines in which the chief tells its progress."""
+        progress_reader, progress_writer = os.pipe()
+        for task in self._tasks:
+            environment = {tf_config.VARIABLE: task.tf_config}
+            inherited_files: Tuple[int, ...] = ()
+            if task is self._tasks[0]:
+                environment[console.PROGRESS_PIPE] = str(progress_writer)
+                inherited_files = (progress_writer,)
+            program = Program(self._command, PIPE, environment=environment, inherited_files=inherited_files)
+            self._read_in_thread(_show_lines, self._children.start(task, program).lines, task.name)
+        os.close(progress_writer)
+        return os.fdopen(progress_reader)
 
-    def _follow(self, show: Callable, *arguments: object) -> None:
+    def _read_in_thread(self, show: Callable, *arguments: object) -> None:
         self._readers.append(threading.Thread(target=show, args=arguments, daemon=True))
         self._readers[-1].start()
 
-    def _wait(self, stopper: Stopper) -> None:
-        """Waits until all have ended, and sees to it that they do where one fails or a signal comes."""
-        told: Optional[float] = None  # when those that train were asked to end
-        failed_at: Optional[float] = None
-        while self._running:
-            for place, process in list(self._running.items()):
-                code = process.poll()
-                if code is None:
-                    continue
-                del self._running[place]
-                # A ps ends by the signal that it is sent below; and what comes after the first failure follows from it.
-                if code and not self._failed and told is None and not (place.name.startswith(PS) and not self._train()):
-                    self._failed, failed_at = (place.name, code), time.monotonic()
-            now = time.monotonic()
-            late = failed_at is not None and now - failed_at > GRACE_SECONDS
-            if (stopper.requested or late) and told is None:
-                told = now
-                self._signal(signal.SIGTERM, [place for place in self._running if place.trains])
-            if not self._train():
-                # Nobody needs a ps any more; an evaluator comes to its end where the training has come to its own.
-                ended_well = not (stopper.requested or self._failed)
-                self._signal(signal.SIGTERM, [p for p in self._running if not (ended_well and EVALUATOR in p.name)])
-            if told is not None and now - told > KILL_SECONDS:
-                self._signal(signal.SIGKILL, list(self._running))
-            time.sleep(POLL_SECONDS)
+    def _poll(self) -> None:
+        """Notes which tasks have ended, and ends the others after a failure or a signal."""
+        self._note_ends()
+        failure = self._first_failure
+        grace_is_over = failure is not None and time.monotonic() - failure.time > FAILURE_GRACE_SECONDS
+        if (self._stopper.requested or grace_is_over) and not self._is_stopping:
+            self._is_stopping = True
+            self._terminate([task for task in self._children.running if task.trains])
+            self._children.kill_after(SAVE_GRACE_SECONDS)
+        if not self._is_training():
+            # No task needs the parameter servers any more. The evaluator ends by itself, but only after a run that
+            # was trained to its end.
+            ended_well = not (self._stopper.requested or failure)
+            self._terminate([t for t in self._children.running if not (ended_well and t.name.startswith(EVALUATOR))])
 
-    def _train(self) -> bool:
-        return any(place.trains for place in self._running)
+    def _note_ends(self) -> None:
+        ends = self._children.ended()
+        for task, exit_code in ends:
+            # A parameter server ends by the SIGTERM that `_poll` sends it once the training has ended. Whatever
+            # follows the first failure, or a signal, is a consequence of it.
+            was_terminated = task.name.startswith(PS) and not self._is_training()
+            if exit_code and not self._first_failure and not self._is_stopping and not was_terminated:
+                self._first_failure = Failure(task.name, exit_code, time.monotonic())
 
-    def _signal(self, signum: int, places: List[Place]) -> None:
-        for place in places:
-            if (place, signum) not in self._sent:  # once: the second would meet it amid its end
-                self._sent.add((place, signum))
-                self._running[place].send_signal(signum)
+    def _is_training(self) -> bool:
+        return any(task.trains for task in self._children.running)
+
+    def _terminate(self, tasks: List[ClusterTask]) -> None:
+        self._children.send_once(signal.SIGTERM, tasks)
+
+    def _exit_code(self) -> int:
+        if self._stopper.requested:
+            terminal.say(f"Stopped by {Stopped(self._stopper.requested)}; rerun the same command to resume")
+            return 128 + self._stopper.requested
+        if self._first_failure is None:
+            return 0
+        name, exit_code, _ = self._first_failure
+        hint = "" if exit_code == 2 else "; rerun the same command to resume"  # wrong input stays wrong
+        print(f"error: {name} ended first, by {exit_reason(exit_code)}; its lines say why{hint}", file=sys.stderr)
+        return exit_code if exit_code > 0 else 128 - exit_code
 
 
 def _show_lines(lines: IO[str], name: str) -> None:
@@ -193,7 +188,7 @@ def _show_lines(lines: IO[str], name: str) -> None:
         terminal.say(f"[{name}] {line.rstrip()}")
 
 
-def _show_progress(lines: IO[str], bar: terminal.Progress) -> None:
+def _show_progress(lines: IO[str], progress: console.TerminalProgress) -> None:
     for line in lines:
         step, scalars = json.loads(line)
-        bar.trained(step, scalars)
+        progress.trained(step, scalars)

@@ -1,4 +1,4 @@
-"""The benchmarks of the whole job and of growth run, and write what they print. No figure decides a test."""
+"""The benchmarks job and growth run, and write what they print. No test depends on a figure."""
 
 import json
 import signal
@@ -9,17 +9,19 @@ import pytest
 from support import PATIENCE, wait_until
 
 from benchmarks import growth, job, processes
+from estimator_mnist.system.child_processes import Program
+from estimator_mnist.system.interpreter import module_command
 
 PNG = b"\x89PNG"
 
 
-def test_job_runs_both_sides_and_writes_what_it_prints(mnist, tmp_path, capsys):
+def test_job_runs_this_project_and_keras_and_writes_what_it_prints(mnist, tmp_path, capsys):
     words = ["--only", "whole", "--rounds", "1", "--epochs", "1", "--out", str(tmp_path)]
     assert job.main(words) == 0
-    found = json.loads((tmp_path / "job.json").read_text())["whole"]
+    figures = json.loads((tmp_path / "job.json").read_text())["whole"]
     printed = capsys.readouterr().out
     for name in (job.OURS, job.KERAS):
-        (seconds,), (accuracy,) = found["seconds"][name], found["test_accuracy"][name]
+        (seconds,), (accuracy,) = figures["seconds"][name], figures["test_accuracy"][name]
         assert f"{seconds:.2f}" in printed and accuracy > 0.9
     assert (tmp_path / "job.png").read_bytes()[:4] == PNG
 
@@ -29,9 +31,9 @@ def test_job_measures_the_time_to_an_accuracy_and_keeps_earlier_parts(mnist, tmp
     recipe = "default --train_steps 20"
     words = ["--only", "accuracy", "--seeds", "1", "--keras_seeds", "0", "--recipe", recipe, "--out", str(tmp_path)]
     assert job.main(words) == 0
-    found = json.loads((tmp_path / "job.json").read_text())
-    assert found["fixed"] == {"a cost": [1.0]}
-    (seconds,), (evaluated,) = found["accuracy"]["seconds"][job.OURS], found["accuracy"]["to_last_evaluation"]
+    figures = json.loads((tmp_path / "job.json").read_text())
+    assert figures["fixed"] == {"a cost": [1.0]}
+    (seconds,), (evaluated,) = figures["accuracy"]["seconds"][job.OURS], figures["accuracy"]["to_last_evaluation"]
     assert 0 < evaluated < seconds and f"{seconds:.2f}" in capsys.readouterr().out
 
 
@@ -51,7 +53,7 @@ def test_growth_measures_runs_and_leaves_no_files(mnist, tmp_path, capsys):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_growth_deletes_its_files_when_it_is_stopped(mnist, tmp_path, number):
     words = ["--only", "examples", "--times", "40", "--folder", tmp_path, "--out", tmp_path / "out"]
-    process = subprocess.Popen(processes.module("benchmarks.growth", *words), stderr=subprocess.PIPE)
+    process = subprocess.Popen(module_command("benchmarks.growth", *words), stderr=subprocess.PIPE)
     wait_until(lambda: any(tmp_path.glob("growth-*/idx/*")), every=0.01)
     process.send_signal(number)
     assert b"Traceback" not in process.communicate(timeout=PATIENCE)[1]
@@ -59,11 +61,26 @@ def test_growth_deletes_its_files_when_it_is_stopped(mnist, tmp_path, number):
     assert not list(tmp_path.glob("growth-*"))
 
 
-def test_a_process_is_measured_from_outside():
-    done = processes.run([sys.executable, "-c", "import time; time.sleep(0.3); print('done')"])
-    assert done.stdout == "done\n" and done.seconds > 0.3
-    # In a process of its own: a child counts what its parent held, and the tests before this one may have held much.
-    measure = "import sys; from benchmarks.processes import run; print(run([sys.executable, *sys.argv[1:]]).peak_bytes)"
-    words = [sys.executable, "-c", measure, "-c"]
-    small, large = (int(processes.run([*words, program]).stdout) for program in ("pass", "x = b'x' * 10**9"))
-    assert small < 10**9 < large < 1.1 * 10**9
+def test_a_program_is_measured_and_its_failure_is_reported():
+    finished = processes.run([sys.executable, "-c", "import time; time.sleep(0.3); print('done')"])
+    assert finished.stdout == "done\n" and finished.seconds > 0.3 and finished.peak_bytes > 10**6
+    with pytest.raises(SystemExit, match="exit code 3\nno such file"):
+        processes.run([sys.executable, "-c", "import sys; print('no such file', file=sys.stderr); sys.exit(3)"])
+
+
+def test_programs_run_at_the_same_time(tmp_path):
+    # Each program creates its file and ends when it sees the other program's file.
+    meet = """
+import pathlib, sys, time
+pathlib.Path(sys.argv[1]).touch()
+while not pathlib.Path(sys.argv[2]).exists():
+    time.sleep(0.01)
+"""
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    programs = [Program([sys.executable, "-c", meet, *files]) for files in ((one, two), (two, one))]
+    assert [finished.exit_code for finished in processes.run_together(programs)] == [0, 0]
+
+
+def test_a_program_is_killed_at_the_time_limit():
+    (finished,) = processes.run_together([Program([sys.executable, "-c", "import time; time.sleep(600)"])], 1.0)
+    assert (finished.exit_code, finished.timed_out) == (-signal.SIGKILL, True)

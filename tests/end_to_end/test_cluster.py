@@ -1,22 +1,20 @@
-"""Runs that several processes share: what they learn, how they end, and what is left when one is lost."""
+"""Clusters on one machine: what they learn, how they end, and what happens when a task is lost."""
 
 import json
 import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Dict, List
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from support import launch
+from support import PATIENCE, checkpoint, is_running, launch, wait_until
 
 from estimator_mnist.model_dir import event_files
 
-# 16 steps an epoch, each of them logged: dropout and distortions have to be those of the whole batch, too.
+# 16 steps an epoch, each of them logged. Dropout and augmentation must also be those of the global batch.
 STEPS = ["--source", "sample", "--model", "lenet5", "--batch_size", "250", "--augment", "affine"]
 STEPS += ["--train_steps", "24", "--evals", "2", "--iterations_per_loop", "1", "--seed", "5"]
 # Long enough to be stopped in the middle, in blocks of many steps.
@@ -24,13 +22,8 @@ LONG = ["--source", "sample", "--model", "dense", "--train_steps", "6000", "--ev
 
 
 def losses(model_dir: Path) -> np.ndarray:
-    found = event_files.scalars(model_dir)["loss"]
-    return np.array([found[step] for step in sorted(found)])
-
-
-def variables(model_dir: Path) -> Dict[str, np.ndarray]:
-    reader = tf.train.load_checkpoint(str(model_dir))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    by_step = event_files.scalars(model_dir)["loss"]
+    return np.array([by_step[step] for step in sorted(by_step)])
 
 
 def results(model_dir: Path) -> Dict[str, object]:
@@ -38,8 +31,8 @@ def results(model_dir: Path) -> Dict[str, object]:
 
 
 def tasks_of(process: "subprocess.Popen[str]") -> Dict[str, int]:
-    """Returns the processes of a cluster's command by their tasks."""
-    found = {}
+    """Returns the process ids of a cluster's tasks, {"worker/1": id}."""
+    pids = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
@@ -49,15 +42,8 @@ def tasks_of(process: "subprocess.Popen[str]") -> Dict[str, int]:
         match = re.search(rb'"task": ({[^}]*})', environment)
         if match:
             task = json.loads(match[1])
-            found[f"{task['type']}/{task['index']}"] = int(path.name)
-    return found
-
-
-def until(come: "object", seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not come():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.05)
+            pids[f"{task['type']}/{task['index']}"] = int(path.name)
+    return pids
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +51,7 @@ def alone(tmp_path_factory) -> Path:
     """The run STEPS in one process."""
     folder = tmp_path_factory.mktemp("alone")
     process = launch(folder, *STEPS, "--model_dir", "run")
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     return folder / "run"
 
@@ -76,24 +62,24 @@ def test_workers_learn_step_by_step_what_one_process_learns(cli, tmp_path, alone
     assert done.returncode == 0, done.stderr + done.stdout
     assert losses(alone).size == 24
     assert np.allclose(losses(tmp_path / "run"), losses(alone), rtol=2e-5)
-    expected = variables(alone)
-    for name, value in variables(tmp_path / "run").items():
+    expected = checkpoint(alone)
+    for name, value in checkpoint(tmp_path / "run").items():
         assert np.allclose(value, expected[name], rtol=1e-3, atol=2e-5), name
     assert results(tmp_path / "run")["final"] == pytest.approx(results(alone)["final"], rel=1e-3)
-    # The chief alone reports; all tasks say that they have come to their end.
+    # Only the chief reports. The other tasks say that they are done.
     assert done.stdout.count("Report: ") == 1
     for number in range(1, workers):
         assert f"[worker/{number}] worker/{number}: done" in done.stdout
-    # Finished, it is shown again.
+    # The same command shows the finished run again.
     again = cli("cluster", *STEPS, "--workers", workers, "--model_dir", "run") if workers == 2 else None
     assert again is None or (again.returncode == 0 and "this experiment is finished" in again.stdout)
 
 
-def test_replicas_of_one_process_learn_the_same(cli, tmp_path, alone):
+def test_replicas_in_one_process_learn_what_one_replica_learns(cli, tmp_path, alone):
     done = cli(*STEPS, "--strategy", "mirrored", "--replicas", "3", "--model_dir", "run")
     assert done.returncode == 0, done.stderr
     assert np.allclose(losses(tmp_path / "run"), losses(alone), rtol=2e-5)
-    # What was trained so is evaluated and exported by one process as any other run.
+    # One process evaluates such a run like any other.
     evaluated = cli("evaluate", "--model_dir", "run", "--json")
     assert json.loads(evaluated.stdout)["accuracy"] == results(tmp_path / "run")["final"]["test_accuracy"]
 
@@ -102,7 +88,7 @@ def newest(model_dir: Path) -> int:
     return max((int(path.stem.split("-")[1]) for path in model_dir.glob("model.ckpt-*.index")), default=-1)
 
 
-def test_a_lost_worker_ends_all_and_the_same_command_goes_on_to_the_same_bits(cli, tmp_path):
+def test_a_lost_worker_ends_all_tasks_and_the_resumed_run_is_equal_to_the_bit(cli, tmp_path):
     words = ["cluster", "--workers", "2", *LONG, "--model_dir"]
     unbroken = cli(*words, "unbroken")
     assert unbroken.returncode == 0, unbroken.stdout + unbroken.stderr
@@ -110,30 +96,31 @@ def test_a_lost_worker_ends_all_and_the_same_command_goes_on_to_the_same_bits(cl
     for victim, other in (("worker/1", "worker/0"), ("worker/0", "worker/1")):
         process = launch(tmp_path, *words, "broken")
         before = newest(broken)
-        until(lambda: newest(broken) > max(before, 0) or process.poll() is not None)  # noqa: B023
+        wait_until(lambda: newest(broken) > max(before, 0) or process.poll() is not None)  # noqa: B023
         assert process.poll() is None, process.communicate()
-        found = tasks_of(process)
-        os.kill(found[victim], signal.SIGKILL)
-        output, errors = process.communicate(timeout=60)
+        pids = tasks_of(process)
+        os.kill(pids[victim], signal.SIGKILL)
+        output, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 128 + signal.SIGKILL
         assert f"error: {victim} ended first, by SIGKILL" in errors
-        said = [line for line in output.splitlines() if line.startswith(f"[{other}] error:")]
-        assert len(said) == 1 and "lost" in said[0] and "to resume from the newest checkpoint" in said[0], output
+        errors_of_other = [line for line in output.splitlines() if line.startswith(f"[{other}] error:")]
+        assert len(errors_of_other) == 1 and "lost" in errors_of_other[0], output
+        assert "the newest checkpoint" in errors_of_other[0]
         assert "Traceback" not in output
-        assert not any(Path(f"/proc/{pid}").exists() for pid in found.values())
+        assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
     again = cli(*words, "broken")
-    assert again.returncode == 0 and "Going on after step" in again.stdout
-    expected = variables(tmp_path / "unbroken")
-    for name, value in variables(broken).items():
+    assert again.returncode == 0 and re.search(r"after step \d", again.stdout), again.stdout
+    expected = checkpoint(tmp_path / "unbroken")
+    for name, value in checkpoint(broken).items():
         assert np.array_equal(value, expected[name]), name
     assert results(broken)["final"] == results(tmp_path / "unbroken")["final"]
 
 
-def test_a_signal_to_one_task_stops_all_after_the_same_step_and_one_process_may_go_on(cli, tmp_path):
+def test_a_signal_to_one_task_stops_all_after_the_same_step_and_one_process_can_resume(cli, tmp_path):
     process = launch(tmp_path, "cluster", "--workers", "2", *LONG, "--model_dir", "run")
-    until(lambda: newest(tmp_path / "run") > 0 or process.poll() is not None)
+    wait_until(lambda: newest(tmp_path / "run") > 0 or process.poll() is not None)
     os.kill(tasks_of(process)["worker/1"], signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGTERM
     steps = re.findall(r"\[(worker/\d)\] Stopped by SIGTERM after step ([\d,]+), which is saved", output)
     assert sorted(name for name, _ in steps) == ["worker/0", "worker/1"]
@@ -141,47 +128,39 @@ def test_a_signal_to_one_task_stops_all_after_the_same_step_and_one_process_may_
     step = int(steps[0][1].replace(",", ""))
     assert newest(tmp_path / "run") == step < 6000
     done = cli(*LONG, "--model_dir", "run")
-    assert done.returncode == 0 and f"Going on after step {step:,} of 6,000" in done.stdout
+    assert done.returncode == 0 and f"after step {step:,} of 6,000" in done.stdout, done.stdout
     assert results(tmp_path / "run")["final"]["test_accuracy"] > 0.9
 
 
-def test_parameter_servers_and_the_evaluator_end_when_the_training_has(cli, tmp_path):
+def test_parameter_servers_and_the_evaluator_end_after_the_training(cli, tmp_path):
     words = ["--workers", "2", "--ps", "2", "--evaluator", *LONG, "--train_steps", "1200", "--model_dir", "run"]
     done = cli("cluster", *words)
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("worker/0", "evaluator/0"):
         assert f"[{name}] {name}: done" in done.stdout
     assert re.search(r"\[evaluator/0\] step +1200, .*accuracy 9\d", done.stdout)
-    found = variables(tmp_path / "run")
-    assert found["global_step"] == 1200
-    # Each batch was trained on once, so that the losses of all epochs are those of all their examples.
+    assert checkpoint(tmp_path / "run")["global_step"] == 1200
+    # Each batch was trained on once, so that the losses of an epoch are those of all its examples.
     train_loss = np.array(results(tmp_path / "run")["train_loss"])
     assert (np.diff(train_loss[:4]) < 0).all() and train_loss[-1] < 0.2
     assert results(tmp_path / "run")["final"]["test_accuracy"] > 0.9
-    (tmp_path / "run" / "results.json").unlink()  # as if the chief had been killed between its last step and its end
+    (tmp_path / "run" / "results.json").unlink()  # as if the chief had been killed after its last step
     again = cli("cluster", *words)
     assert again.returncode == 0 and "[ps/1] ps/1: nothing to do: the run is trained to its end" in again.stdout
 
 
-def test_ctrl_c_and_the_end_of_the_command_leave_no_task(tmp_path):
+def test_neither_ctrl_c_nor_kill_9_of_the_command_leaves_a_task(tmp_path):
     for signum in (signal.SIGINT, signal.SIGKILL):
         process = launch(tmp_path, "cluster", "--workers", "2", *LONG, "--model_dir", "run")
         before = newest(tmp_path / "run")
-        until(lambda: newest(tmp_path / "run") > max(before, 0) or process.poll() is not None)  # noqa: B023
-        found = tasks_of(process)
-        assert len(found) == 2
+        wait_until(lambda: newest(tmp_path / "run") > max(before, 0) or process.poll() is not None)  # noqa: B023
+        pids = tasks_of(process)
+        assert len(pids) == 2
         process.send_signal(signum)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
         if signum == signal.SIGINT:
             assert process.returncode == 130
-        until(lambda: not any(alive(pid) for pid in found.values()), 60)  # noqa: B023
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+        wait_until(lambda: not any(map(is_running, pids.values())))  # noqa: B023
 
 
 BAD: List[List[str]] = [
@@ -195,15 +174,15 @@ BAD: List[List[str]] = [
 
 
 @pytest.mark.parametrize("words", BAD, ids=" ".join)
-def test_bad_input_is_one_line_and_exit_code_2(cli, tmp_path, words):
+def test_wrong_input_is_one_line_and_exit_code_2(cli, tmp_path, words):
     done = cli("cluster", "--source", "sample", "--model_dir", "run", *words)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: --")
     assert not (tmp_path / "run").exists()
 
 
-def test_another_experiment_of_a_worker_is_refused(cli, tmp_path, alone):
-    """A chief of other flags than its worker's: each says so in a line of its own."""
+def test_tasks_refuse_a_model_dir_that_holds_another_experiment(cli, tmp_path, alone):
+    """Each task says so in one line, and the command ends with the exit code of the first."""
     done = cli("cluster", *STEPS, "--seed", "6", "--workers", "2", "--model_dir", alone)
     assert done.returncode == 2
     assert "[worker/0] error: --model_dir" in done.stdout and "holds another experiment" in done.stdout

@@ -6,18 +6,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, List
+from typing import List
 
 import pytest
+from support import ROOT, is_running, wait_until
 
 from estimator_mnist.system import child_processes
 from estimator_mnist.system.child_processes import INHERIT, PIPE, ChildProcesses, Program, exit_reason
-from estimator_mnist.system.interpreter import ROOT
 
 # Counts the SIGTERMs that it gets, a line each, and ends only by SIGKILL.
 STUBBORN = """
-import signal, time
-signal.signal(signal.SIGTERM, lambda signum, frame: print("SIGTERM", flush=True))
+import os, signal, time
+signal.signal(signal.SIGTERM, lambda signum, frame: os.write(1, b"SIGTERM\\n"))
 print("ready", flush=True)
 while True:
     time.sleep(0.05)
@@ -26,21 +26,6 @@ while True:
 
 def python(script: str, *words: object) -> List[str]:
     return [sys.executable, "-c", script, *map(str, words)]
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never became true"
-        time.sleep(0.02)
-
-
-def is_running(pid: int) -> bool:
-    """False for a zombie: it has ended, and only its parent has not asked after it yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_a_child_has_its_environment_folder_and_output_files(tmp_path):
