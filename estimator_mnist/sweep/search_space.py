@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from estimator_mnist.config.experiment import MAY_CHANGE
+from estimator_mnist.system import json_records
+from estimator_mnist.system.json_records import RecordError
 from estimator_mnist.system.paths import replace_file
 from input_fns import InputError
 
@@ -120,13 +122,10 @@ class Space:
         """Raises InputError if a folder holds a sweep that is neither this one nor a part of it."""
         path = folder / FILE_NAME
         try:
-            values = json.loads(path.read_text())
-            values["ranges"] = {name: Range(*parts) for name, parts in values["ranges"].items()}
-            stored = Space(**values)
-            differences = self._differences(stored)
+            differences = self._differences(_read(path))
         except FileNotFoundError:
             return
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, RecordError) as error:
             raise InputError(f"{path}: holds no sweep ({error}); name another --sweep_dir") from error
         if differences:
             raise InputError(
@@ -157,6 +156,29 @@ class Space:
         """Returns all flags of the sweep as its command line spells them."""
         lists = {name: ",".join(values) for name, values in self.lists.items()}
         return {**self.fixed, **lists, **{name: str(values) for name, values in self.ranges.items()}}
+
+
+@dataclass(frozen=True)
+class _StoredSpace:
+    """The content of sweep.json: a Space whose ranges are lists."""
+
+    search: str
+    samples: Optional[int]
+    fixed: Dict[str, str]
+    lists: Dict[str, List[str]]
+    ranges: Dict[str, Tuple[float, float, bool, bool]]  # the fields of a Range
+
+
+def _read(path: Path) -> Space:
+    """
+    Raises:
+        FileNotFoundError: There is no such file.
+        OSError: The file cannot be read.
+        RecordError: The file holds no sweep.
+    """
+    stored = json_records.read(path, _StoredSpace)
+    ranges = {name: Range(*fields) for name, fields in stored.ranges.items()}
+    return Space(stored.search, stored.samples, stored.fixed, stored.lists, ranges)
 
 
 def run_name(setting: Setting, seed: str) -> str:
