@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Union
 
 from absl import flags as absl_flags
 
@@ -21,6 +21,9 @@ from estimator_mnist.system.paths import path_of
 from estimator_mnist.system.signals import Stopped, Stopper
 from estimator_mnist.system.tensorflow_setup import configure_tensorflow, quiet_tensorflow
 from input_fns import InputError
+
+if TYPE_CHECKING:
+    from estimator_mnist.training.job import Job
 
 
 def train(started: float) -> int:
@@ -41,58 +44,48 @@ def _train(started: float, stopper: Stopper) -> int:
     data = _named_data()
     experiment = flags.experiment(data)
     if task and not task.is_chief:
-        return _take_part(experiment, data, model_dir, stopper, task)
+        return _take_part(_job(experiment, data, model_dir, stopper, task), task)
     with prepare.opened_for(experiment, model_dir, FLAGS.clean):
         console.show_data(data, experiment.evaluated_split)
         outcome = results.read(model_dir)
         if outcome:
             terminal.say(f"{model_dir}: this experiment is finished (--clean starts it over)")
         else:
-            outcome = _train_to_the_end(experiment, data, model_dir, started, stopper, task)
+            outcome = _train_to_the_end(_job(experiment, data, model_dir, stopper, task), started)
     console.show_results(outcome)
-    terminal.say(f"\nReport: {model_dir / 'report.html'}")
-    terminal.say(f"Results: {model_dir / results.FILE_NAME}   Pictures: {model_dir / 'plots'}")
-    terminal.say(
-        f"SavedModels: {model_dir / 'export' / 'final'} and, of the best evaluation, {model_dir / 'export' / 'best'}"
-    )
-    for trace in sorted(model_dir.glob("profile/timeline-*.json")):
-        terminal.say(f"Trace: {trace} (open it in chrome://tracing)")
-    terminal.say(f"TensorBoard: bash run.sh tensorboard --logdir {model_dir}")
+    console.show_files(model_dir)
     return 0
 
 
-def _train_to_the_end(
-    experiment: Experiment,
-    data: input_fns.Data,
-    model_dir: Path,
-    started: float,
-    stopper: Stopper,
-    task: Optional[Task],
-) -> Dict[str, Any]:
+def _job(
+    experiment: Experiment, data: input_fns.Data, model_dir: Path, stopper: Stopper, task: Optional[Task]
+) -> "Job":
+    """Returns what this process works on, once it has joined the cluster, if there is one."""
     _configure_tensorflow(experiment)
-    from estimator_mnist import pipeline
     from estimator_mnist.training.cluster import worker
     from estimator_mnist.training.job import Job
 
     cluster = worker.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
-    with errors.as_user_error(model_dir / FILE_NAME, data):
-        job = Job(experiment, data, model_dir, stopper, console.TerminalProgress(experiment), cluster)
+    return Job(experiment, data, model_dir, stopper, console.TerminalProgress(experiment), cluster)
+
+
+def _train_to_the_end(job: "Job", started: float) -> Dict[str, Any]:
+    """Returns the content of results.json."""
+    from estimator_mnist import pipeline
+
+    with errors.as_user_error(job.model_dir / FILE_NAME, job.data):
         outcome, classified = pipeline.run(job, started)
-    console.show_predictions(classified, experiment.class_names)
+    console.show_predictions(classified, job.experiment.class_names)
     return outcome
 
 
-def _take_part(experiment: Experiment, data: input_fns.Data, model_dir: Path, stopper: Stopper, task: Task) -> int:
-    """Takes the part of a task beside the chief in the main job."""
-    _configure_tensorflow(experiment)
+def _take_part(job: "Job", task: Task) -> int:
+    """Does the part of a task that is not the chief."""
     from estimator_mnist.training.cluster import worker
-    from estimator_mnist.training.job import Job
 
-    cluster = worker.join(task, experiment, model_dir, FLAGS.cluster_timeout, FLAGS.evaluator)
-    assert cluster
-    with errors.as_user_error(model_dir / FILE_NAME, data):
-        job = Job(experiment, data, model_dir, stopper, console.TerminalProgress(experiment), cluster)
-        done = worker.take_part(job, cluster, FLAGS.clean)
+    assert job.cluster
+    with errors.as_user_error(job.model_dir / FILE_NAME, job.data):
+        done = worker.take_part(job, job.cluster, FLAGS.clean)
     terminal.say(f"{task.name}: {'done' if done else 'nothing to do: the run is trained to its end'}")
     return 0
 
@@ -107,21 +100,21 @@ def evaluate(started: float) -> int:
         other = _alone(flags.override_session(prepare.stored_experiment(against, "--against")))
         others_data = _data_of(other, against)
     _configure_tensorflow(experiment)
-    from estimator_mnist.evaluation import evaluate
+    from estimator_mnist.evaluation import comparison, evaluate
 
     with errors.as_user_error(model_dir / FILE_NAME, data):
         result, classified = evaluate.evaluate(experiment, data, model_dir, checkpoint)
     if against:
         with errors.as_user_error(against / FILE_NAME, others_data):
             others = evaluate.evaluate(other, others_data, against).classified
-        comparison = evaluate.compare(classified, others, model_dir, against)
-        result["against"] = {"model_dir": str(against), **comparison._asdict()}
+        compared = comparison.compare(classified, others, model_dir, against)
+        result["against"] = {"model_dir": str(against), **compared._asdict()}
     if FLAGS.json:
         print(json.dumps(result))
         return 0
     evaluate.show(result, experiment)
     if against:
-        evaluate.show_comparison(comparison, model_dir, against)
+        comparison.show(compared, model_dir, against)
     return 0
 
 
@@ -139,7 +132,8 @@ def predict(started: float) -> int:
 
         return classifier.load(model_dir, experiment)
 
-    command.run(FLAGS.files, FLAGS.preprocess, experiment, load, FLAGS.json, FLAGS.contact_sheet)
+    options = command.Options(FLAGS.files, FLAGS.preprocess, FLAGS.json, FLAGS.contact_sheet)
+    command.run(options, experiment, load)
     return 0
 
 
@@ -177,7 +171,7 @@ def report(started: float) -> int:
 
         with errors.as_user_error(model_dir / FILE_NAME, data):
             path = html_page.rebuild(experiment, outcome, data, model_dir)
-    terminal.say(f"Report: {path}   Pictures: {model_dir / 'plots'}")
+    terminal.say(f"Report: {path}   Plots: {model_dir / 'plots'}")
     return 0
 
 

@@ -4,12 +4,14 @@ import contextlib
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 from tqdm import tqdm
 
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.evaluation.metrics import Classified
+from estimator_mnist.model_dir.results import FILE_NAME
 from estimator_mnist.system.terminal import percent, printable, say, table
 from estimator_mnist.training.progress import Progress
 from input_fns import Data
@@ -136,6 +138,16 @@ def show_results(results: Dict[str, Any]) -> None:
     say("\n" + table(rows, ["", "loss", "accuracy"]))
     speed = f"{results['images_per_second']:,.0f} images/s"
     say(f"\nTraining took {seconds:.1f} s from the first epoch to the last ({len(train_loss)}), at {speed}.")
+
+
+def show_files(model_dir: Path) -> None:
+    """Prints where a finished run has left what a user may want to open."""
+    say(f"\nReport: {model_dir / 'report.html'}")
+    say(f"Results: {model_dir / FILE_NAME}   Plots: {model_dir / 'plots'}")
+    say(f"SavedModels: {model_dir / 'export' / 'final'} and, of the best evaluation, {model_dir / 'export' / 'best'}")
+    for trace in sorted(model_dir.glob("profile/timeline-*.json")):
+        say(f"Trace: {trace} (open it in chrome://tracing)")
+    say(f"TensorBoard: bash run.sh tensorboard --logdir {model_dir}")
 
 
 def show_predictions(classified: Classified, class_names: Sequence[str]) -> None:

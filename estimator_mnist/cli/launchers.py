@@ -1,4 +1,4 @@
-"""The commands whose words are another program's: TensorBoard, the benchmarks, the tests."""
+"""The commands that hand their words to another program: TensorBoard, a benchmark, the tests."""
 
 import os
 import subprocess
@@ -24,14 +24,14 @@ DEFAULT_BENCHMARK = "throughput"
 
 
 def tensorboard(words: List[str]) -> int:
-    """Becomes TensorBoard on all runs, reachable from this machine only."""
+    """Replaces this process by TensorBoard on all runs, reachable from this machine only."""
     given = " ".join(words)
     defaults = [] if "--logdir" in given else ["--logdir", "runs"]
     defaults += [] if "--host" in given or "--bind_all" in given else ["--host", "127.0.0.1"]
     if defaults[:1] == ["--logdir"] and not Path("runs").is_dir():
         raise InputError("--logdir: there is no folder runs here; train first, or name the folder of your runs")
     quiet_tensorflow()
-    # TensorBoard 2.15 warns at each start of a package that the lock file keeps as it needs it.
+    # TensorBoard 2.15 warns at every start of pkg_resources, which the lock file pins to a version that still has it.
     quiet = ["-W", "ignore:pkg_resources is deprecated"]
     program, *rest = module_command("tensorboard.main", *defaults, *words)
     os.execv(program, [program, *quiet, *rest])
@@ -43,13 +43,13 @@ def benchmark(words: List[str]) -> int:
     if name not in BENCHMARKS:
         raise InputError(f"benchmark: there is no benchmark {name}; the benchmarks are {', '.join(BENCHMARKS)}")
     quiet_tensorflow()
-    # Not as a child: at Ctrl-C it would be killed after a quarter of a second, and leave its large files behind.
+    # Not a child process: Ctrl-C would kill it after a quarter of a second, before it deletes its large files.
     command = module_command(f"benchmarks.{name}", *rest)
     os.execv(command[0], command)
 
 
 def test(words: List[str]) -> int:
-    """Runs the tests, lint, format and types among them: all of them side by side, or those that the words name."""
-    # Most tests wait for processes that import TensorFlow on one core. A file's tests stay in one process, in order.
-    side_by_side = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
-    return subprocess.call([sys.executable, "-m", "pytest", *(words or side_by_side)], cwd=ROOT)
+    """Runs all tests in parallel, or those that the words name. Lint, format and types are among them."""
+    # Most tests wait for processes that import TensorFlow on one core. The tests of a file share a process, in order.
+    in_parallel = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
+    return subprocess.call([sys.executable, "-m", "pytest", *(words or in_parallel)], cwd=ROOT)

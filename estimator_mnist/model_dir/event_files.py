@@ -1,42 +1,42 @@
-"""Reads back what a run wrote for TensorBoard: the scalars of its training, and its evaluations."""
+"""Reads the scalars and the evaluations that a run wrote for TensorBoard."""
 
 from pathlib import Path
 from typing import Dict
 
 import tensorflow as tf
 
-EVALUATED = ("test", "validation")  # splits, and the names of their evaluations; a run is evaluated on one of them
+EVALUATED = ("test", "validation")  # the splits, which name their evaluations. A run is evaluated on one of them.
 Scalars = Dict[str, Dict[int, float]]  # tag -> step -> value
 
 
 def folder_of(split: str) -> str:
-    """Returns the folder in the model_dir that Estimator makes of an evaluation's name: to TensorBoard another run."""
+    """Returns the folder that Estimator derives from an evaluation's name. TensorBoard shows it as a run."""
     return f"eval_{split}"
 
 
 def scalars(folder: Path) -> Scalars:
-    """Returns all scalars of the event files in a folder; of two with the same step the later written counts.
+    """Returns all scalars of the event files in a folder. Of two values of one step, the one written later counts.
 
-    What a killed process left cut short is read up to the cut.
+    A file that a kill has cut short is read up to the cut.
     """
-    found: Scalars = {}
+    values_by_tag: Scalars = {}
     for path in sorted(folder.glob("events.out.tfevents.*"), key=lambda path: (path.stat().st_mtime_ns, path)):
         try:
             for event in tf.compat.v1.train.summary_iterator(str(path)):
                 for value in event.summary.value:
                     if value.HasField("simple_value"):
-                        found.setdefault(value.tag, {})[event.step] = value.simple_value
+                        values_by_tag.setdefault(value.tag, {})[event.step] = value.simple_value
         except tf.errors.DataLossError:
             continue
-    return found
+    return values_by_tag
 
 
 def evaluations(model_dir: Path) -> Dict[int, Dict[str, float]]:
-    """Returns {step: {"loss", "accuracy", "global_step", ...}}, the evaluations of a run so far."""
-    found: Dict[int, Dict[str, float]] = {}
+    """Returns the evaluations of a run so far: {step: {"loss", "accuracy", "global_step", ...}}."""
+    figures_by_step: Dict[int, Dict[str, float]] = {}
     for split in EVALUATED:
         for tag, values in scalars(model_dir / folder_of(split)).items():
             for step, value in values.items():
-                found.setdefault(step, {})[tag] = value
-    whole = {step: result for step, result in found.items() if {"loss", "accuracy"} <= set(result)}
-    return {step: {**result, "global_step": step} for step, result in whole.items()}
+                figures_by_step.setdefault(step, {})[tag] = value
+    complete = {step: figures for step, figures in figures_by_step.items() if {"loss", "accuracy"} <= set(figures)}
+    return {step: {**figures, "global_step": step} for step, figures in complete.items()}

@@ -1,4 +1,4 @@
-"""predictions.npz: what the last checkpoint of a run makes of every example of its split, for comparisons of runs."""
+"""predictions.npz: the class probabilities of every evaluated example, for comparisons of runs."""
 
 import io
 import zipfile
@@ -18,14 +18,14 @@ class Predictions(NamedTuple):
 
 
 def write(predicted: Predictions, model_dir: Path) -> None:
-    """Writes model_dir/predictions.npz, whole or not at all."""
+    """Writes model_dir/predictions.npz atomically."""
     buffer = io.BytesIO()
     np.savez(buffer, labels=predicted.labels, probabilities=predicted.probabilities)
     replace_file(model_dir / FILE_NAME, buffer.getvalue())
 
 
 def read(model_dir: Path) -> Optional[Predictions]:
-    """Returns what a run left; None if there is none, or it is damaged: the report command makes it again."""
+    """Returns the predictions of a run, None if there are none or the file is corrupt: `report` writes it again."""
     try:
         with np.load(io.BytesIO((model_dir / FILE_NAME).read_bytes())) as arrays:
             return Predictions(arrays["labels"], arrays["probabilities"])

@@ -1,4 +1,4 @@
-"""A model_dir before the run: whether it is new, the same experiment's, or another's, and starting it over."""
+"""Opening a model_dir: the check that it is new or this experiment's, its lock, and starting it over."""
 
 import contextlib
 import fcntl
@@ -14,8 +14,8 @@ from estimator_mnist.system.remote_path import RemoteError
 from input_fns import InputError
 
 LOCK = ".lock"
-# All that a run leaves: what --clean deletes, and by which a folder is known as a model_dir.
-LEFT_BY_A_RUN = (
+# Everything that a run writes, as patterns: what --clean deletes.
+WRITTEN_BY_A_RUN = (
     experiments.FILE_NAME,
     results.FILE_NAME,
     "checkpoint",
@@ -37,15 +37,15 @@ LEFT_BY_A_RUN = (
 
 @contextlib.contextmanager
 def opened_for(experiment: Experiment, model_dir: Path, clean: bool) -> Iterator[None]:
-    """A context in which model_dir is this experiment's and no other process's.
+    """A context in which a model_dir is locked and holds this experiment.
 
     Args:
-        experiment: What is to run there.
-        model_dir: The folder; created, or checked that what it holds belongs to this experiment.
+        experiment: The experiment to run.
+        model_dir: The folder. It is created if it does not exist.
         clean: Delete what an earlier run left there.
 
     Raises:
-        InputError: It cannot be written, is in use, holds another experiment, or something that is no run.
+        InputError: The folder cannot be written, is in use, or holds another experiment or files of no run.
     """
     try:
         _check_place(model_dir, clean)
@@ -72,12 +72,16 @@ def opened_for(experiment: Experiment, model_dir: Path, clean: bool) -> Iterator
 
 @contextlib.contextmanager
 def in_use(model_dir: Path, flag: str = "--model_dir") -> Iterator[None]:
-    """A context in which a folder, which a flag names, is no other process's.
+    """A context in which no other process uses a folder.
 
-    A remote folder knows no locks: there it is for the user to start one run only.
+    Remote folders have no locks: there the user must start one run only.
+
+    Args:
+        model_dir: The folder.
+        flag: The flag that names it.
 
     Raises:
-        InputError: It is another's, or cannot be written.
+        InputError: Another process uses the folder, or it cannot be written.
     """
     try:
         lock: ContextManager = contextlib.nullcontext() if is_remote(model_dir) else _lock(model_dir, flag)
@@ -88,10 +92,14 @@ def in_use(model_dir: Path, flag: str = "--model_dir") -> Iterator[None]:
 
 
 def stored_experiment(model_dir: Path, flag: str = "--model_dir") -> Experiment:
-    """Returns the experiment of a model_dir, which a flag names.
+    """Returns the experiment that a model_dir holds.
+
+    Args:
+        model_dir: The folder.
+        flag: The flag that names it.
 
     Raises:
-        InputError: It holds none.
+        InputError: It holds no experiment, or cannot be read.
     """
     try:
         stored = Experiment.read(model_dir)
@@ -108,8 +116,8 @@ def _unusable(model_dir: Path, flag: str, error: OSError) -> InputError:
 
 
 def _check_place(model_dir: Path, clean: bool) -> None:
-    if not is_remote(model_dir):  # a bucket says whether it can be written to when it is
-        _check_can_be_made(model_dir)
+    if not is_remote(model_dir):  # only a write shows whether a bucket is writable
+        _check_can_be_created(model_dir)
     elif model_dir.is_file():
         raise InputError(f"--model_dir {model_dir}: is a file, not a folder")
     is_run = (model_dir / experiments.FILE_NAME).exists() or not model_dir.exists()
@@ -118,7 +126,7 @@ def _check_place(model_dir: Path, clean: bool) -> None:
         raise InputError(f"--model_dir {model_dir}: is not empty and holds no {experiments.FILE_NAME}{hint}")
 
 
-def _check_can_be_made(model_dir: Path) -> None:
+def _check_can_be_created(model_dir: Path) -> None:
     nearest = model_dir.absolute()
     while not nearest.exists():
         nearest = nearest.parent
@@ -129,8 +137,8 @@ def _check_can_be_made(model_dir: Path) -> None:
 
 
 def _lock(model_dir: Path, flag: str) -> IO[str]:
-    """Returns the open file that holds the lock: it is gone when this process is, however that ends."""
-    lock = open(model_dir / LOCK, "a+")  # noqa: SIM115  open for as long as the run lasts
+    """Returns the open file that holds the lock. The system releases it when this process ends, even by SIGKILL."""
+    lock = open(model_dir / LOCK, "a+")  # noqa: SIM115  open as long as the run lasts
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -138,7 +146,7 @@ def _lock(model_dir: Path, flag: str) -> IO[str]:
         owner = lock.read().strip()
         lock.close()
         raise InputError(
-            f"{flag} {model_dir}: is in use by process {owner}; wait for its end, or name another folder"
+            f"{flag} {model_dir}: is in use by process {owner}; wait until it ends, or name another folder"
         ) from None
     lock.truncate(0)
     lock.write(f"{os.getpid()}\n")
@@ -147,10 +155,10 @@ def _lock(model_dir: Path, flag: str) -> IO[str]:
 
 
 def _clean(model_dir: Path) -> None:
-    """Deletes what a run left and nothing else."""
-    found: List[Path] = [path for pattern in LEFT_BY_A_RUN for path in model_dir.glob(pattern)]
-    # experiment.json goes last: killed before that, the folder is still known as a model_dir.
-    for path in reversed(found):
+    """Deletes what a run wrote and nothing else."""
+    paths: List[Path] = [path for pattern in WRITTEN_BY_A_RUN for path in model_dir.glob(pattern)]
+    # experiment.json goes last: if a kill prevents that, the folder is still recognised as a model_dir.
+    for path in reversed(paths):
         if path.is_dir() and not path.is_symlink():
             rmtree(path)
         else:

@@ -1,4 +1,4 @@
-"""results.json: what came out of a run."""
+"""results.json: the figures of a finished run."""
 
 import dataclasses
 import json
@@ -65,12 +65,12 @@ def collect(experiment: Experiment, measured: Measured) -> Dict[str, Any]:
 
 
 def best_step(evaluations: Mapping[int, Mapping[str, float]]) -> int:
-    """Returns the step of the best evaluation; of equals the earliest one."""
+    """Returns the step of the best evaluation, the earliest one of equals."""
     return max(sorted(evaluations), key=lambda step: rank(evaluations[step]))
 
 
 def rank(evaluation: Mapping[str, float]) -> Tuple[float, float]:
-    """Returns what makes an evaluation better, the larger the better: accuracy, then a lower loss."""
+    """Returns the sort key of an evaluation, larger for a better one: accuracy, then the negative loss."""
     return float(evaluation["accuracy"]), -float(evaluation["loss"])
 
 
@@ -84,14 +84,14 @@ def epoch_means(experiment: Experiment, epoch_loss: List[float]) -> List[float]:
 
 
 def _epoch_examples(experiment: Experiment) -> List[int]:
-    """Returns how many examples each epoch of the run trained on; the last epoch may have been cut short."""
+    """Returns the number of examples that each epoch of the run trained on. The last epoch may be incomplete."""
     full, steps = divmod(experiment.total_steps, experiment.steps_per_epoch)
     rest = [min(steps * experiment.batch_size, experiment.train_examples)] if steps else []
     return [experiment.train_examples] * full + rest
 
 
 def write(results: Dict[str, Any], model_dir: Path) -> None:
-    """Writes model_dir/results.json, whole or not at all."""
+    """Writes model_dir/results.json atomically."""
     replace_file(model_dir / FILE_NAME, json.dumps(results, indent=1) + "\n")
 
 
