@@ -1,1 +1,1 @@
-"""Image files to answers, by a trained network."""
+"""Classifies image files by a trained network."""

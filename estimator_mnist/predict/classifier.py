@@ -10,7 +10,7 @@ from estimator_mnist.architectures import create_network
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.model import cpu_parallelism, serving_signatures
 from estimator_mnist.model_dir import checkpoints, saved_models
-from estimator_mnist.predict.command import Classifier
+from estimator_mnist.predict.answer import Classifier
 from estimator_mnist.training import run_config
 from input_fns import InputError
 from input_fns.errors import reason
@@ -19,12 +19,12 @@ SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
 
 def load(model_dir: Path, experiment: Experiment) -> Classifier:
-    """Returns the exported model, or the newest whole checkpoint where none is exported, as a function.
+    """Returns the exported model as a function or, if none is exported, the newest complete checkpoint.
 
-    It maps images, uint8 [n, 28, 28], light on dark, to probabilities, float32 [n, classes].
+    The function maps images, uint8 [n, height, width], light on dark, to probabilities, float32 [n, classes].
 
     Raises:
-        InputError: There is neither, or it is damaged.
+        InputError: There is neither, or it is corrupt.
     """
     experiment = cpu_parallelism.threads_within_ops(experiment)
     versions = saved_models.versions(model_dir / saved_models.FOLDER / saved_models.FINAL)
@@ -50,14 +50,14 @@ def _saved_model(session: tf.compat.v1.Session, folder: Path) -> Tuple[tf.Tensor
             graph.get_tensor_by_name(signature.inputs[serving_signatures.IMAGE].name),
             graph.get_tensor_by_name(signature.outputs["probabilities"].name),
         )
-    except Exception as error:  # of many classes, by what is damaged
+    except Exception as error:  # its class depends on which file is corrupt
         raise InputError(
             f"{folder}: cannot be loaded ({reason(error)}); remove it, or export the model again"
         ) from error
 
 
 def _checkpoint(session: tf.compat.v1.Session, model_dir: Path, experiment: Experiment) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Builds the network into the session's graph, with a checkpoint's weights; returns as `_saved_model`."""
+    """Builds the network with a checkpoint's weights in the session's graph; returns what `_saved_model` returns."""
     checkpoint = checkpoints.checked(experiment, model_dir, None)
     network = create_network(experiment)
     network.build(experiment.seed)

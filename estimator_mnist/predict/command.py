@@ -1,4 +1,4 @@
-"""Image files to answers: which class each shows, as a table or as JSON, printed as they come."""
+"""The command predict: which class each image file shows, as a table or as JSON, printed as the answers come."""
 
 import io
 import itertools
@@ -7,56 +7,55 @@ import signal
 import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence
-
-import numpy as np
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.predict.contact_sheet import Answer, ContactSheets
-from estimator_mnist.predict.pictures import reader
+from estimator_mnist.predict.answer import Answer, Classifier, classify_files
+from estimator_mnist.predict.contact_sheet import ContactSheets
+from estimator_mnist.predict.pictures.decode import Preparation
 from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.signals import Stopped
 from estimator_mnist.system.terminal import percent, printable
 
-# The column of file names is as wide as the longest of the first chunk, within these.
+# The column of file names is as wide as the longest name of the first chunk, within these limits.
 NAME_WIDTHS = (4, 60)
+PROBABILITY_WIDTH = 11
 
-Classifier = Callable[[np.ndarray], np.ndarray]  # uint8 [n, 28, 28] to probabilities, float32 [n, classes]
+
+class Options(NamedTuple):
+    """What the user asks of predict."""
+
+    words: Sequence[str]  # files, folders, "-"; see `reader.read`
+    preprocess: str = "auto"  # one of `input_fns.PREPROCESSES`; "auto" takes what suits the data set
+    as_json: bool = False  # print JSON in place of a table
+    contact_sheet: Optional[str] = None  # path of a PNG; None writes none
 
 
-def run(
-    words: Sequence[str],
-    preprocess: str,
-    experiment: Experiment,
-    load: Callable[[], Classifier],
-    as_json: bool,
-    sheet: Optional[str],
-) -> None:
+def run(options: Options, experiment: Experiment, load: Callable[[], Classifier]) -> None:
     """Classifies files and prints the answers.
 
     Args:
-        words: Files, folders, "-"; see `picture_files.read`.
-        preprocess: See `pictures.prepare`; "auto" takes what suits the data set.
-        experiment: That of the network.
-        load: Loads the network; called when there is something to classify.
-        as_json: Print JSON in place of a table.
-        sheet: Where to write contact sheets, None for none.
+        options: What to classify, and what to write.
+        experiment: The network's.
+        load: Loads the network. Called once there is something to classify.
 
     Raises:
-        InputError: No contact sheet can be written there.
-        RunError: A file has no answer, or the run failed.
+        InputError: The contact sheet cannot be written there.
+        RunError: A file has no answer, or a process was killed.
         Stopped: SIGTERM came.
     """
-    if preprocess == "auto":
-        preprocess = "mnist" if experiment.dataset.split(":")[0] == "mnist" else "fit"
-    sheets = ContactSheets(Path(sheet).expanduser(), experiment.class_names) if sheet else None
-    signal.signal(signal.SIGTERM, _stop)  # by an exception, which ends the processes that read
+    sheets = None
+    if options.contact_sheet:
+        path = Path(options.contact_sheet).expanduser()
+        sheets = ContactSheets(path, experiment.class_names, experiment.image_shape[:2])
+    signal.signal(signal.SIGTERM, _raise_stopped)  # an exception ends the reading processes, too
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # its encoding may lack what names are written in
-    show = print_json if as_json else print_table
+        sys.stdout.reconfigure(errors="backslashreplace")  # its encoding may lack characters of the file names
+    answers = classify_files(options.words, _preparation(options.preprocess, experiment), load)
+    show = print_json if options.as_json else print_table
     files = errors = 0
     try:
-        for chunk in show(answers(words, preprocess, load), experiment.class_names):
+        for chunk in show(answers, experiment.class_names):
             files, errors = files + len(chunk), errors + sum(answer.error is not None for answer in chunk)
             if sheets:
                 sheets.add(chunk)
@@ -68,34 +67,23 @@ def run(
         raise RunError(f"{errors:,} of {files:,} files have no answer: their lines say why")
 
 
-def _stop(signum: int, frame: object) -> None:
+def _preparation(preprocess: str, experiment: Experiment) -> Preparation:
+    if preprocess == "auto":
+        preprocess = "mnist" if experiment.dataset.split(":")[0] == "mnist" else "fit"
+    height, width, _ = experiment.image_shape
+    return Preparation(preprocess, (height, width))
+
+
+def _raise_stopped(signum: int, frame: object) -> None:
     raise Stopped(signum)
 
 
-def answers(words: Sequence[str], preprocess: str, load: Callable[[], Classifier]) -> Iterator[List[Answer]]:
-    """Yields the answers in chunks, in the order of the files; see `picture_files.read`.
-
-    Args:
-        words: Files, folders, "-".
-        preprocess: See `pictures.prepare`.
-        load: Loads the classifier, when the first image is there to be classified.
-    """
-    classify: Optional[Classifier] = None
-    for chunk in reader.read(words, preprocess):
-        images = [picture.image for picture in chunk if picture.image is not None]
-        found: Iterator[np.ndarray] = iter(())
-        if images:
-            classify = classify or load()
-            found = iter(classify(np.stack(images)))
-        yield [Answer(file, image, None if image is None else next(found), error) for file, image, error in chunk]
-
-
 def print_json(chunks: Iterable[List[Answer]], class_names: Sequence[str]) -> Iterator[List[Answer]]:
-    """Prints one JSON list, an object a file, and yields each chunk that is printed."""
+    """Prints one JSON list, an object per file, and yields each chunk once it is printed."""
     separator = "["
     for chunk in chunks:
         for answer in chunk:
-            # In ASCII: a file name need not be text, and its stray bytes are escaped as Python reads them back.
+            # ASCII: a file name need not be valid text, and json.loads returns its stray bytes as Python had them.
             sys.stdout.write(f"{separator}\n{json.dumps(_json_object(answer, class_names))}")
             separator = ","
         sys.stdout.flush()
@@ -118,31 +106,32 @@ def _json_object(answer: Answer, class_names: Sequence[str]) -> Dict[str, Any]:
 
 
 def print_table(chunks: Iterable[List[Answer]], class_names: Sequence[str]) -> Iterator[List[Answer]]:
-    """Prints a table, a row a file, and yields each chunk that is printed."""
-    chunks, class_names = iter(chunks), [printable(name) for name in class_names]
+    """Prints a table, a row per file, and yields each chunk once it is printed."""
+    labels = list(map(printable, class_names))
+    chunks = iter(chunks)
     first = next(chunks, [])
-    longest = max((len(answer.name) for answer in first), default=0)
-    widths = [min(max(longest, NAME_WIDTHS[0]), NAME_WIDTHS[1]), max(5, *map(len, class_names)), 11]
-    # The runner-up needs no padding, for it comes last.
+    longest_name = max((len(answer.printable_file) for answer in first), default=0)
+    label_width = max(5, *map(len, labels))
+    widths = [min(max(longest_name, NAME_WIDTHS[0]), NAME_WIDTHS[1]), label_width, PROBABILITY_WIDTH]
     print(_row(["file", "class", "probability", "runner-up"], widths))
-    print(_row(["-" * width for width in [*widths, widths[1] + 8]], widths))
+    print(_row(["-" * width for width in [*widths, label_width + 8]], widths))
     for chunk in itertools.chain([first], chunks):
         for answer in chunk:
-            print(_row(_cells(answer, class_names), widths))
+            print(_row(_cells(answer, labels), widths))
         sys.stdout.flush()
         yield chunk
 
 
-def _cells(answer: Answer, class_names: Sequence[str]) -> List[str]:
+def _cells(answer: Answer, labels: Sequence[str]) -> List[str]:
     if answer.probabilities is None:
-        return [answer.name, f"error: {answer.error}"]
-    best, *others = ((class_names[index], percent(answer.probabilities[index])) for index in answer.ranking())
+        return [answer.printable_file, f"error: {answer.error}"]
+    best, *others = ((labels[index], percent(answer.probabilities[index])) for index in answer.ranking())
     runner_up = [f"{others[0][0]} ({others[0][1]})"] if others else []
-    return [answer.name, *best, *runner_up]
+    return [answer.printable_file, *best, *runner_up]
 
 
 def _row(cells: List[str], widths: List[int]) -> str:
     if len(cells) == 2:  # an error takes all columns after the name
         return f"{cells[0]:<{widths[0]}}  {cells[1]}"
-    name, label, probability, *rest = cells
+    name, label, probability, *rest = cells  # the runner-up comes last and needs no padding
     return "  ".join([f"{name:<{widths[0]}}", f"{label:<{widths[1]}}", f"{probability:>{widths[2]}}", *rest])

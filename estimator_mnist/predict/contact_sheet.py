@@ -2,74 +2,79 @@
 
 import os
 from pathlib import Path
-from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Iterable, List, NamedTuple, Sequence, Tuple, Union
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from estimator_mnist.predict.answer import Answer
 from estimator_mnist.system.errors import RunError
-from estimator_mnist.system.terminal import percent
+from estimator_mnist.system.terminal import percent, printable
 from input_fns import InputError
-from input_fns.errors import OneLineError
 
-COLUMNS, ROWS = 16, 25  # of a page: a page is all that is held in memory
-ZOOM, MARGIN, LINE = 2, 8, 13  # pixels shown for one; pixels around a picture; pixels from line to line
-WIDTH = 28 * ZOOM + 2 * MARGIN + 28
-HEIGHT = 28 * ZOOM + 2 * MARGIN + 2 * LINE
+COLUMNS, ROWS = 16, 25  # of a page, which is all that is held in memory
+ZOOM = 2  # pixels of the page for a pixel of an image
+MARGIN, TEXT_ROOM, LINE = 8, 28, 13  # pixels around an image, further width for the text, from line to line
 PAPER, TEXT, SURE, DOUBTFUL, WRONG = "#ffffff", "#606060", "#000000", "#b06000", "#c00000"
 SURE_FROM = 0.9  # probability
 
 Font = Union[ImageFont.ImageFont, ImageFont.FreeTypeFont]
 
 
-class Answer(NamedTuple):
-    """What is known of a file: its image and the probability of each class, or what is wrong with it."""
+class Cell(NamedTuple):
+    """The place of one answer on a page, in pixels: an image above two lines of text."""
 
-    file: str
-    image: Optional[np.ndarray]  # uint8 [28, 28], as the network saw it
-    probabilities: Optional[np.ndarray]  # float32 [classes]
-    error: Optional[str]  # one line
+    image_height: int
+    image_width: int
 
     @property
-    def name(self) -> str:
-        """The file's name without control characters and what is no text."""
-        return str(OneLineError(self.file))
+    def height(self) -> int:
+        return self.image_height + 2 * MARGIN + 2 * LINE
 
-    def ranking(self) -> List[int]:
-        """Returns the classes, the most probable first; none of a file with an error."""
-        return [] if self.probabilities is None else np.argsort(-self.probabilities, kind="stable").tolist()
+    @property
+    def width(self) -> int:
+        return self.image_width + 2 * MARGIN + TEXT_ROOM
 
 
 class ContactSheets:
     """Pages of answers: OUT.png, and further ones OUT-2.png, OUT-3.png, of 400 files each.
 
+    Args:
+        path: OUT.png.
+        class_names: By label.
+        image_size: Height and width of the images.
+
     Raises:
         InputError: No PNG can be written there.
     """
 
-    def __init__(self, path: Path, class_names: Sequence[str]):
+    def __init__(self, path: Path, class_names: Sequence[str], image_size: Tuple[int, int]):
         if path.suffix.lower() != ".png":
             raise InputError(f"--contact_sheet {path}: is written as PNG; name a file that ends in .png")
         if not path.parent.is_dir() or path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-            raise InputError(f"--contact_sheet {path}: cannot be written; name a file in a folder that can be written")
-        self._path, self._class_names = path, class_names
-        self._page: List[Answer] = []
+            raise InputError(f"--contact_sheet {path}: cannot be written; name a file in a writable folder")
+        self._path, self._labels = path, list(map(printable, class_names))
+        self._cell = Cell(image_size[0] * ZOOM, image_size[1] * ZOOM)
+        self._answers: List[Answer] = []  # of the page that is not written yet
         self._pages = 0
 
     def add(self, answers: Iterable[Answer]) -> None:
-        """Adds answers to the page.
+        """Adds answers to the page, and writes it once it is full.
 
         Raises:
             RunError: A page could not be written.
         """
         for answer in answers:
-            self._page.append(answer)
-            if len(self._page) == COLUMNS * ROWS:
+            self._answers.append(answer)
+            if len(self._answers) == COLUMNS * ROWS:
                 self._write()
 
     def close(self) -> None:
-        """Writes the last page; raises as `add`."""
-        if self._page:
+        """Writes the last page.
+
+        Raises:
+            RunError: It could not be written.
+        """
+        if self._answers:
             self._write()
 
     def _write(self) -> None:
@@ -78,46 +83,46 @@ class ContactSheets:
         new = path.with_name(f"{path.name}.new-{os.getpid()}")
         try:
             with open(new, "wb") as file:
-                _page(self._page, self._class_names).save(file, "PNG")
+                _page(self._answers, self._labels, self._cell).save(file, "PNG")
             os.replace(new, path)
         except OSError as error:
             raise RunError(f"--contact_sheet {path}: could not be written ({error.strerror or error})") from error
         finally:
             new.unlink(missing_ok=True)
-        self._page = []
+        self._answers = []
 
 
-def _page(answers: List[Answer], class_names: Sequence[str]) -> Image.Image:
+def _page(answers: List[Answer], labels: Sequence[str], cell: Cell) -> Image.Image:
     columns = min(COLUMNS, len(answers))
-    page = Image.new("RGB", (columns * WIDTH, -(-len(answers) // columns) * HEIGHT), PAPER)
+    page = Image.new("RGB", (columns * cell.width, -(-len(answers) // columns) * cell.height), PAPER)
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(11)
     for index, answer in enumerate(answers):
-        left, top = index % columns * WIDTH, index // columns * HEIGHT + MARGIN
+        left, top = index % columns * cell.width, index // columns * cell.height + MARGIN
         if answer.image is not None:
-            picture = Image.fromarray(answer.image).resize((28 * ZOOM, 28 * ZOOM), Image.Resampling.NEAREST)
-            page.paste(picture, (left + (WIDTH - 28 * ZOOM) // 2, top))
-        text, colour = _answer(answer, class_names)
-        lines = ((text, colour), (os.path.basename(answer.name), TEXT))
-        for line, (words, fill) in enumerate(lines):
-            words = _fitting(words, font)
-            place = (left + (WIDTH - font.getlength(words)) / 2, top + 28 * ZOOM + 2 + line * LINE)
-            draw.text(place, words, fill, font)
+            size = cell.image_width, cell.image_height
+            enlarged = Image.fromarray(answer.image).resize(size, Image.Resampling.NEAREST)
+            page.paste(enlarged, (left + (cell.width - cell.image_width) // 2, top))
+        lines = (_caption(answer, labels), (os.path.basename(answer.printable_file), TEXT))
+        for line, (text, colour) in enumerate(lines):
+            text = _shortened(text, font, cell.width - 4)
+            place = (left + (cell.width - font.getlength(text)) / 2, top + cell.image_height + 2 + line * LINE)
+            draw.text(place, text, colour, font)
     return page
 
 
-def _answer(answer: Answer, class_names: Sequence[str]) -> Tuple[str, str]:
-    """Returns what is said of an answer, and in which colour."""
+def _caption(answer: Answer, labels: Sequence[str]) -> Tuple[str, str]:
+    """Returns what stands below an image, and its colour."""
     if answer.probabilities is None:
         return "error", WRONG
     best = answer.ranking()[0]
     probability = answer.probabilities[best]
-    return f"{class_names[best]}  {percent(probability)}", SURE if probability >= SURE_FROM else DOUBTFUL
+    return f"{labels[best]}  {percent(probability)}", SURE if probability >= SURE_FROM else DOUBTFUL
 
 
-def _fitting(words: str, font: Font) -> str:
-    """Returns words, or their end where they are too long: it is there that names of files differ."""
-    if font.getlength(words) <= WIDTH - 4:
-        return words
-    while font.getlength(f"...{words}") > WIDTH - 4:
-        words = words[1:]
-    return f"...{words}"
+def _shortened(text: str, font: Font, width: int) -> str:
+    """Returns a text, or its end if it is too wide: file names differ at their ends."""
+    if font.getlength(text) <= width:
+        return text
+    while font.getlength(f"...{text}") > width:
+        text = text[1:]
+    return f"...{text}"

@@ -1,4 +1,4 @@
-"""Pictures of any kind become images as the networks take them; what is no picture is told in one line."""
+"""Pictures of any kind become images as networks take them. Whatever is not a picture gets one line that says so."""
 
 import io
 import os
@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from estimator_mnist.predict.pictures import decode, reader
+from estimator_mnist.predict.pictures.decode import Preparation
 from input_fns.sources import idx
 
+MNIST, FIT, NONE = (Preparation(preprocess, (28, 28)) for preprocess in ("mnist", "fit", "none"))
 FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 
 
@@ -101,35 +103,35 @@ KINDS: Dict[str, Callable[[np.ndarray, np.random.Generator], bytes]] = {
     "WebP": lambda digit, random: encoded(coloured(larger(digit, random), random), "WEBP", quality=75),
     "GIF": lambda digit, random: encoded(Image.fromarray(larger(digit, random)), "GIF"),
     "BMP": lambda digit, random: encoded(Image.fromarray(larger(digit, random)), "BMP"),
-    "ink in alpha": lambda digit, random: encoded(all_in_alpha(larger(digit, random), random.integers(256))),
+    "digit in alpha": lambda digit, random: encoded(all_in_alpha(larger(digit, random), random.integers(256))),
     "transparent sheet": lambda digit, random: encoded(on_a_transparent_sheet(larger(digit, random))),
     "photograph": lambda digit, random: encoded(photographed(on_canvas(larger(digit, random), random), random), "JPEG"),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_digit_in_any_dress_is_classified_as_the_original_is(digits, sample, classify, kind):
+def test_a_digit_in_any_form_is_classified_like_the_original(digits, sample, classify, kind):
     labels = idx.read_split(sample.test.images, sample.test.labels)[1]
     random = np.random.default_rng(3)
     count = 300
-    prepared = np.stack([decode.prepare(KINDS[kind](digit, random), "mnist") for digit in digits[:count]])
+    prepared = np.stack([decode.prepare(KINDS[kind](digit, random), MNIST) for digit in digits[:count]])
     raw = np.mean(classify(digits[:count]) == labels[:count])
-    found = np.mean(classify(prepared) == labels[:count])
-    assert raw > 0.9 and found > raw - 0.015, (raw, found)
+    accuracy = np.mean(classify(prepared) == labels[:count])
+    assert raw > 0.9 and accuracy > raw - 0.015, (raw, accuracy)
 
 
-def test_images_of_mnist_come_back_as_they_were(digits):
-    prepared = np.stack([decode.prepare(encoded(Image.fromarray(digit)), "mnist") for digit in digits])
+def test_images_of_mnist_are_unchanged(digits):
+    prepared = np.stack([decode.prepare(encoded(Image.fromarray(digit)), MNIST) for digit in digits])
     same = np.abs(prepared.astype(int) - digits).max(axis=(1, 2)) <= 3  # stretched to full white at most
     assert same.mean() > 0.97
-    ready = np.stack([decode.prepare(encoded(Image.fromarray(digit)), "none") for digit in digits])
+    ready = np.stack([decode.prepare(encoded(Image.fromarray(digit)), NONE) for digit in digits])
     assert np.array_equal(ready, digits)
 
 
 def test_a_digit_is_20_pixels_long_with_its_mass_in_the_middle(digits):
     random = np.random.default_rng(0)
     for digit in digits[:200]:
-        prepared = decode.prepare(encoded(Image.fromarray(on_canvas(larger(digit, random), random))), "mnist")
+        prepared = decode.prepare(encoded(Image.fromarray(on_canvas(larger(digit, random), random))), MNIST)
         inked = prepared > 51
         assert 19 <= max(np.ptp(np.flatnonzero(inked.any(axis=axis))) + 1 for axis in (0, 1)) <= 21
         for axis in (0, 1):
@@ -153,68 +155,66 @@ def test_every_mode_gives_the_same_image(digits, mode):
     format = {"CMYK": "JPEG", "YCbCr": "JPEG"}.get(mode, "PNG")
     for digit in digits[:20]:
         plain = Image.fromarray(digit).resize((112, 112), Image.Resampling.BICUBIC)
-        expected = decode.prepare(encoded(plain), "mnist").astype(int)
-        found = decode.prepare(encoded(MODES[mode](plain), format), "mnist")
-        assert np.abs(found - expected).mean() < (8 if mode == "bilevel" else 4)
+        expected = decode.prepare(encoded(plain), MNIST).astype(int)
+        prepared = decode.prepare(encoded(MODES[mode](plain), format), MNIST)
+        assert np.abs(prepared - expected).mean() < (8 if mode == "bilevel" else 4)
 
 
-def test_16_bits_are_scaled_and_not_cut(digits):
+def test_16_bits_are_scaled_and_not_truncated(digits):
     deep = Image.fromarray(digits[0].astype(np.uint16) * 257)
-    assert np.array_equal(decode.prepare(encoded(deep), "none"), digits[0])
+    assert np.array_equal(decode.prepare(encoded(deep), NONE), digits[0])
 
 
-def test_a_palette_s_transparent_colour_is_background(digits):
+def test_the_transparent_colour_of_a_palette_is_background(digits):
     big = Image.fromarray(digits[3]).resize((140, 140), Image.Resampling.NEAREST)
     palette = big.point(lambda value: 1 if value > 127 else 0).convert("P")
-    palette.putpalette([200, 30, 30, 200, 30, 40])  # two reds, nearly alike: one of them is not to be seen
-    found = decode.prepare(encoded(palette, "GIF", transparency=0), "mnist")
-    assert (
-        np.abs(found - decode.prepare(encoded(big.point(lambda v: 255 if v > 127 else 0)), "mnist").astype(int)).mean()
-        < 4
-    )
+    palette.putpalette([200, 30, 30, 200, 30, 40])  # two similar reds, one of them transparent
+    prepared = decode.prepare(encoded(palette, "GIF", transparency=0), MNIST)
+    expected = decode.prepare(encoded(big.point(lambda value: 255 if value > 127 else 0)), MNIST).astype(int)
+    assert np.abs(prepared - expected).mean() < 4
 
 
-def test_the_first_frame_of_an_animation_counts(digits):
+def test_the_first_frame_of_an_animation_is_read(digits):
     first, second = (Image.fromarray(digit).resize((84, 84)) for digit in digits[:2])
     animation = encoded(first, "GIF", save_all=True, append_images=[second])
-    assert np.abs(decode.prepare(animation, "mnist") - decode.prepare(encoded(first), "mnist").astype(int)).mean() < 2
+    assert np.abs(decode.prepare(animation, MNIST) - decode.prepare(encoded(first), MNIST).astype(int)).mean() < 2
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_s_orientation_is_followed(digits, format, orientation):
+def test_the_orientation_of_exif_is_applied(digits, format, orientation):
     upright = Image.fromarray(digits[4]).resize((84, 112)).convert("RGB")
     undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
     stored = upright.transpose(decode.UPRIGHT[undo]) if orientation > 1 else upright
     exif = Image.Exif()
     exif[decode.ORIENTATION] = orientation
-    found = decode.prepare(
-        encoded(stored, format, exif=exif, **({"lossless": True} if format == "WEBP" else {})), "mnist"
+    prepared = decode.prepare(
+        encoded(stored, format, exif=exif, **({"lossless": True} if format == "WEBP" else {})), MNIST
     )
-    assert np.abs(found - decode.prepare(encoded(upright), "mnist").astype(int)).mean() < 4
+    assert np.abs(prepared - decode.prepare(encoded(upright), MNIST).astype(int)).mean() < 4
 
 
-def test_dirt_beside_a_digit_is_left_out(digits):
+def test_dirt_beside_a_digit_is_ignored(digits):
     for digit in digits[:50]:
         clean = np.pad(np.asarray(Image.fromarray(digit).resize((168, 168))), 40)
         dirty = clean.copy()
         dirty[5:9, 5:9] = dirty[200:203, 230:233] = 255
-        assert np.array_equal(*(decode.prepare(encoded(Image.fromarray(one)), "mnist") for one in (clean, dirty)))
+        assert np.array_equal(*(decode.prepare(encoded(Image.fromarray(one)), MNIST) for one in (clean, dirty)))
 
 
-def test_images_of_fashion_mnist_are_kept_whole(fashion_mnist):
+def test_clothes_fill_the_image(fashion_mnist):
     images = idx.read_split(fashion_mnist.test.images, fashion_mnist.test.labels)[0][:300]
     for image in images:
-        assert np.array_equal(decode.prepare(encoded(Image.fromarray(image)), "fit"), image)
-        assert np.array_equal(decode.prepare(encoded(Image.fromarray(255 - image)), "fit"), image)
+        assert np.array_equal(decode.prepare(encoded(Image.fromarray(image)), FIT), image)
+        assert np.array_equal(decode.prepare(encoded(Image.fromarray(255 - image)), FIT), image)
         large = Image.fromarray(np.pad(255 - image.repeat(6, 0).repeat(6, 1), 30, constant_values=255))
-        found = decode.prepare(encoded(large), "fit")
-        inked = found > 0.1 * found.max()
+        prepared = decode.prepare(encoded(large), FIT)
+        inked = prepared > 0.1 * prepared.max()
         assert max(np.ptp(np.flatnonzero(inked.any(axis=axis))) for axis in (0, 1)) >= 26
 
 
 def png_of(width: int, height: int) -> bytes:
-    """Returns a PNG that claims a size and holds nothing."""
+    """Returns a PNG that claims a size and holds no pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
@@ -225,52 +225,72 @@ def png_of(width: int, height: int) -> bytes:
 
 BAD = {
     "empty": (b"", "is empty"),
-    "text": (b"seven", "is no image"),
+    "text": (b"seven", "is not an image"),
     "bomb": (png_of(60_000, 60_000), "is too large: at most 100,000,000 pixels"),
     "smaller bomb": (png_of(11_000, 10_000), "is too large: at most 100,000,000 pixels"),
     "no pixels": (png_of(28, 28), "is damaged"),
     "white": (encoded(Image.new("L", (50, 50), 255)), "all of its pixels are alike"),
     "one pixel": (encoded(Image.new("RGB", (1, 1))), "all of its pixels are alike"),
     "nothing but alpha 0": (encoded(Image.new("RGBA", (40, 40), (9, 9, 9, 0))), "all of its pixels are alike"),
-    "another format": (encoded(Image.new("L", (50, 50)), "TIFF"), "is no image"),
+    "another format": (encoded(Image.new("L", (50, 50)), "TIFF"), "is not an image"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_picture_is_told(name):
-    content, said = BAD[name]
-    with pytest.raises(decode.PictureError, match=said):
-        decode.prepare(content, "mnist")
+def test_a_bad_picture_gets_a_reason(name):
+    content, message = BAD[name]
+    with pytest.raises(decode.PictureError, match=message):
+        decode.prepare(content, MNIST)
 
 
-def test_files_that_cannot_be_read_are_told(tmp_path):
+def test_an_unreadable_file_gets_a_reason(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "loop.png").symlink_to("loop.png")
     (tmp_path / "folder.png").mkdir()
-    for name, said in {
-        "pipe.png": "is no file with content",
+    for name, message in {
+        "pipe.png": "is not a regular file",
         "loop.png": "Too many levels of symbolic links",
         "folder.png": "Is a directory",
         "missing.png": "No such file",
     }.items():
-        with pytest.raises(decode.PictureError, match=said):
-            decode.prepare(str(tmp_path / name), "mnist")
+        with pytest.raises(decode.PictureError, match=message):
+            decode.prepare(str(tmp_path / name), MNIST)
 
 
-def test_only_28x28_is_ready():
+def test_preprocess_none_takes_only_the_size_of_the_network():
     with pytest.raises(decode.PictureError, match="is 30x28; --preprocess none takes 28x28 only"):
-        decode.prepare(encoded(Image.new("L", (30, 28))), "none")
+        decode.prepare(encoded(Image.new("L", (30, 28))), NONE)
+    with pytest.raises(decode.PictureError, match="is 28x28; --preprocess none takes 24x20 only"):
+        decode.prepare(encoded(Image.new("L", (28, 28))), Preparation("none", (20, 24)))
 
 
-def test_folders_are_read_sorted_with_those_in_them(tmp_path):
+def test_images_have_the_size_of_the_network(digits):
+    for digit in digits[:20]:
+        picture = encoded(Image.fromarray(np.pad(255 - digit.repeat(5, 0).repeat(5, 1), 60, constant_values=255)))
+        for height, width in ((20, 24), (32, 32), (40, 15)):
+            fitted = decode.prepare(picture, Preparation("fit", (height, width)))
+            assert fitted.shape == (height, width) and fitted.dtype == np.uint8
+            inked = fitted > 0.1 * fitted.max()
+            across, down = (np.ptp(np.flatnonzero(inked.any(axis=axis))) + 1 for axis in (0, 1))
+            assert across >= width - 1 or down >= height - 1, "as large as fits"
+            like_mnist = decode.prepare(picture, Preparation("mnist", (height, width)))
+            assert like_mnist.shape == (height, width)
+            for axis, size in ((1, height), (0, width)):
+                mass = like_mnist.sum(axis=axis) / like_mnist.sum()
+                assert abs(mass @ np.arange(size) - size / 2) < 0.3
+        ready = Image.fromarray(digit[2:22, 2:26])
+        assert np.array_equal(decode.prepare(encoded(ready), Preparation("none", (20, 24))), digit[2:22, 2:26])
+
+
+def test_folders_are_read_in_sorted_order_with_their_subfolders(tmp_path):
     for name in ("b.png", "a/2.JPG", "a/1.webp", "a/notes.txt", ".hidden.png", "c/none.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "a" / "circle").symlink_to(tmp_path)
     folder = str(tmp_path)
-    found = [place.file for place in reader.find([folder, f"{folder}/a/notes.txt", f"{folder}/c"])]
-    assert [os.path.relpath(path, folder) for path in found] == ["a/1.webp", "a/2.JPG", "b.png", "a/notes.txt", "c"]
-    assert "holds no files named as images" in str(next(reader.find([f"{folder}/c"])).error)
+    paths = [source.file for source in reader.find([folder, f"{folder}/a/notes.txt", f"{folder}/c"])]
+    assert [os.path.relpath(path, folder) for path in paths] == ["a/1.webp", "a/2.JPG", "b.png", "a/notes.txt", "c"]
+    assert "holds no image files" in str(next(reader.find([f"{folder}/c"])).error)
 
 
 ORIGINALS: List[bytes] = []
@@ -305,7 +325,7 @@ def test_damaged_files_never_raise_anything_else(digits, data):
         for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
             content[place : place + (kind == "flip")] = bytes([data.draw(st.integers(0, 255))])
     try:
-        image = decode.prepare(bytes(content), "mnist")
+        image = decode.prepare(bytes(content), MNIST)
         assert image.shape == (28, 28) and image.dtype == np.uint8
     except decode.PictureError as error:
         assert str(error) and len(str(error).splitlines()) == 1

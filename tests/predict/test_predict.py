@@ -1,4 +1,4 @@
-"""bash run.sh predict: the answers to real digits, in every form, and to every kind of bad file and flag."""
+"""bash run.sh predict: answers to real digits in every form, and to every kind of bad file and flag."""
 
 import array
 import fcntl
@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 from support import PATIENCE, wait_until
 
-from estimator_mnist.predict.contact_sheet import Answer, ContactSheets
+from estimator_mnist.predict import command
+from estimator_mnist.predict.answer import Answer
+from estimator_mnist.predict.contact_sheet import ContactSheets
 from estimator_mnist.system.interpreter import module_command
 from input_fns.sources import idx
 
@@ -24,7 +26,7 @@ NAMES = [str(digit) for digit in range(10)]
 
 @pytest.fixture
 def digits(sample, tmp_path: Path) -> Path:
-    """A folder of 30 test images as <number>_<label>.png, a file that is none among them."""
+    """A folder of 30 test images as <number>_<label>.png, and one file that is not an image."""
     images, labels = idx.read_split(sample.test.images, sample.test.labels)
     folder = tmp_path / "digits"
     folder.mkdir()
@@ -61,7 +63,7 @@ def test_a_folder_as_a_table_and_as_json(cli, run, digits, tmp_path):
             assert max(answer["probabilities"]) == answer["probabilities"][answer["class"]] == answer["probability"]
 
 
-def test_the_exported_model_comes_before_the_checkpoint(cli, run, digits, tmp_path):
+def test_the_exported_model_is_preferred_to_the_checkpoint(cli, run, digits, tmp_path):
     for name, without in (("exported", "model.ckpt-*"), ("saved", "export"), ("damaged", "nothing")):
         shutil.copytree(run, tmp_path / name)
         for path in (tmp_path / name).glob(without):
@@ -79,7 +81,7 @@ def test_the_exported_model_comes_before_the_checkpoint(cli, run, digits, tmp_pa
     assert f"{version.relative_to(tmp_path)}: cannot be loaded" in done.stderr
 
 
-def test_names_that_are_no_text_and_the_same_file_twice(cli, run, digits, tmp_path):
+def test_a_file_name_that_is_not_text_and_a_file_named_twice(cli, run, digits, tmp_path):
     odd = os.fsdecode(b"digits/new\nline\xff\x1b[1m.png")
     shutil.copy(digits / "01_1.png", tmp_path / odd)
     words = ["predict", "--model_dir", run, odd, "digits/01_1.png", "digits/01_1.png"]
@@ -122,7 +124,7 @@ def test_standard_input_and_words_after_two_dashes(run, digits):
     assert first["probabilities"] == second["probabilities"]
 
 
-def test_many_files_come_in_order_from_several_processes(run, digits):
+def test_several_processes_keep_the_order_of_many_files(run, digits):
     for copy in range(1000):
         os.link(digits / f"{copy % 9:02d}_{copy % 9}.png", digits / f"many_{copy:04d}.png")
     process = call(run, "--json", str(digits))
@@ -135,7 +137,7 @@ def test_many_files_come_in_order_from_several_processes(run, digits):
 
 
 def wait_until_full(pipe: int) -> None:
-    """Waits until nothing more comes into a pipe, for its writer waits for room."""
+    """Waits until a pipe is full: its writer waits for room."""
     before, waiting = -1, array.array("i", [0])
 
     def is_full() -> bool:
@@ -149,7 +151,7 @@ def wait_until_full(pipe: int) -> None:
 
 @pytest.mark.parametrize("reader", ["reads", "has stopped"])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, "closed pipe"], ids=str)
-def test_no_process_outlives_an_end_amid_the_work(run, digits, how, reader):
+def test_no_process_survives_an_interruption(run, digits, how, reader):
     many = digits / "many"
     many.mkdir()
     for copy in range(3000):
@@ -166,7 +168,7 @@ def test_no_process_outlives_an_end_amid_the_work(run, digits, how, reader):
         os.killpg(process.pid, how) if how == signal.SIGINT else process.send_signal(how)
     expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9, "closed pipe": 1}[how]
     assert process.wait(PATIENCE) == expected
-    if how != signal.SIGKILL:  # of which Python's multiprocessing says that it cleans up
+    if how != signal.SIGKILL:  # after which Python's multiprocessing reports its clean-up
         assert process.stderr.read() == b""
     try:
         wait_until(lambda: not group_exists(process.pid), seconds=60)
@@ -185,7 +187,7 @@ def group_exists(group: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    "words, code, said",
+    "words, code, message",
     [
         (["predict"], 2, "predict: names no files"),
         (["predict", "nowhere.png"], 1, "1 of 1 files have no answer"),
@@ -201,10 +203,10 @@ def group_exists(group: int) -> bool:
         (["evaluate", "digits"], 2, "digits: not expected here"),
     ],
 )
-def test_bad_input_gets_one_line(cli, run, digits, words, code, said):
+def test_bad_input_gets_one_line(cli, run, digits, words, code, message):
     own = [] if "--model_dir" in words else ["--model_dir", run]
     done = cli(*words, *own)
-    assert done.returncode == code and done.stderr.count("\n") == 1 and said in done.stderr, done.stderr
+    assert done.returncode == code and done.stderr.count("\n") == 1 and message in done.stderr, done.stderr
 
 
 def test_a_model_dir_without_a_network_is_one_line(cli, run, digits, tmp_path):
@@ -220,11 +222,41 @@ def test_contact_sheets_have_pages(tmp_path):
     answers = [
         Answer(f"{i}.png", random.integers(0, 256, (28, 28), np.uint8), np.eye(10)[i % 10], None) for i in range(900)
     ]
-    answers[5] = Answer("a name that is much longer than its place.png", None, None, "is empty")
-    sheets = ContactSheets(tmp_path / "sheet.png", NAMES)
+    answers[5] = Answer("a name that is much wider than its picture.png", None, None, "is empty")
+    sheets = ContactSheets(tmp_path / "sheet.png", NAMES, (28, 28))
     for start in range(0, 900, 64):
         sheets.add(answers[start : start + 64])
     sheets.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sheet-2.png", "sheet-3.png", "sheet.png"]
     with Image.open(tmp_path / "sheet.png") as first, Image.open(tmp_path / "sheet-3.png") as last:
         assert first.height > 1000 and last.width == first.width and last.height < first.height / 2
+
+
+def test_contact_sheets_have_room_for_images_of_any_size(tmp_path):
+    random = np.random.default_rng(0)
+    answers = [Answer(f"{i}.png", random.integers(0, 256, (20, 60), np.uint8), np.eye(10)[i], None) for i in range(3)]
+    sheets = ContactSheets(tmp_path / "sheet.png", NAMES, (20, 60))
+    sheets.add(answers)
+    sheets.close()
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        pixels = np.asarray(sheet.convert("L"))
+    for answer in answers:
+        enlarged = answer.image.repeat(2, 0).repeat(2, 1)
+        windows = np.lib.stride_tricks.sliding_window_view(pixels, enlarged.shape)
+        assert (windows[..., 0, :] == enlarged[0]).all(axis=-1).any(), "the picture is on the sheet"
+
+
+def test_control_characters_of_class_names_do_not_reach_the_terminal(tmp_path, capsys):
+    names = ["\x1b[31mred", "two\nlines"]
+    answers = [
+        Answer("a\tb.png", np.zeros((28, 28), np.uint8), np.array([0.75, 0.25], np.float32), None),
+        Answer("c.png", np.zeros((28, 28), np.uint8), np.array([0.25, 0.75], np.float32), None),
+    ]
+    assert list(command.print_table([answers], names)) == [answers]
+    _, _, first, second = capsys.readouterr().out.splitlines()
+    assert first.split() == ["a\\tb.png", "\\x1b[31mred", "75.00%", "two\\nlines", "(25.00%)"]
+    assert second.split() == ["c.png", "two\\nlines", "75.00%", "\\x1b[31mred", "(25.00%)"]
+    sheets = ContactSheets(tmp_path / "sheet.png", names, (28, 28))
+    sheets.add(answers)
+    sheets.close()
+    assert (tmp_path / "sheet.png").exists()

@@ -1,1 +1,1 @@
-"""Image files to the arrays that networks take. No TensorFlow in it."""
+"""Image files to the arrays that networks take. Imports no TensorFlow."""

@@ -1,4 +1,4 @@
-"""Many image files, in the order given, read by several processes and never far ahead of what is asked for."""
+"""Many image files, in the order given, read by several processes that stay only a little ahead of the consumer."""
 
 import collections
 import concurrent.futures
@@ -15,15 +15,16 @@ from typing import Deque, Iterable, Iterator, List, NamedTuple, Optional, Sequen
 import numpy as np
 
 from estimator_mnist.predict.pictures import decode
+from estimator_mnist.predict.pictures.decode import Preparation
 
-CHUNK = 64  # files that a process reads, and a network sees, at a time
-FEW = 4 * CHUNK  # are read here: other processes take as long to start as these take to read
+CHUNK = 64  # files that a process reads, and a network classifies, at a time
+FEW = 4 * CHUNK  # files read by this process: others take as long to start as these take to read
 MAX_PROCESSES = 8
-POLL_SECONDS = 0.1  # after which a signal is noticed
+POLL_SECONDS = 0.1  # until a signal is noticed
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STANDARD_INPUT = "-"
-# Of the processes that read. NumPy's threads in each of them would wait for each other's, and glibc would give the
-# memory of each picture back to the system and ask for it again, which takes a third of the time.
+# Of the reading processes. NumPy's threads in each would wait for one another's. And glibc would return the memory of
+# each picture to the system and ask for it again, which takes a third of the time.
 ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
@@ -31,139 +32,138 @@ ENVIRONMENT = {
 }
 
 
-class Found(NamedTuple):
+class Source(NamedTuple):
     """A file before it is read."""
 
-    file: str  # as the user named it, or with its folder's name before it
+    file: str  # as the user named it, or below the folder that the user named
     content: Optional[bytes] = None  # of standard input, which no other process can read
-    error: Optional[str] = None  # what is known to be wrong without reading
+    error: Optional[str] = None  # if it is known without reading
 
 
 class Picture(NamedTuple):
     """A file's image, or what is wrong with the file."""
 
     file: str
-    image: Optional[np.ndarray]  # uint8 [28, 28]
+    image: Optional[np.ndarray]  # uint8 [height, width]
     error: Optional[str]  # one line
 
 
-def read(words: Sequence[str], preprocess: str) -> Iterator[List[Picture]]:
+def read(words: Sequence[str], preparation: Preparation) -> Iterator[List[Picture]]:
     """Yields the images of files in chunks.
 
     Args:
-        words: Files, folders (with the folders in them, sorted, and of each the files with the suffix of an image), and
-            "-" for one image on standard input.
-        preprocess: See `pictures.prepare`.
+        words: Files; folders, whose image files are read in sorted order, subfolders included; and "-" for one image on
+            standard input.
+        preparation: How to prepare the pictures.
 
     Raises:
-        BrokenProcessPool: A process that reads was killed, most likely for want of memory.
+        BrokenProcessPool: A reading process was killed, most likely for lack of memory.
     """
-    found = find(words)
-    first = list(itertools.islice(found, FEW + 1))
+    sources = find(words)
+    first = list(itertools.islice(sources, FEW + 1))
     if len(first) <= FEW:
-        yield from (_read(chunk, preprocess) for chunk in _chunks(first))
+        yield from (_read(chunk, preparation) for chunk in _chunks(first))
     else:
-        yield from _read_in_processes(_chunks(itertools.chain(first, found)), preprocess)
+        yield from _read_in_processes(_chunks(itertools.chain(first, sources)), preparation)
 
 
-def _read_in_processes(chunks: Iterator[List[Found]], preprocess: str) -> Iterator[List[Picture]]:
+def find(words: Iterable[str]) -> Iterator[Source]:
+    """Yields the files that words name; see `read`."""
+    for word in words:
+        if word == STANDARD_INPUT:
+            yield Source(word, sys.stdin.buffer.read(decode.MAX_BYTES + 1))
+        elif os.path.isdir(word):
+            files = _in_folder(word)
+            yield next(files, Source(word, error="holds no image files (.png, .jpg and the like)"))
+            yield from files
+        else:
+            yield Source(word)
+
+
+def _in_folder(folder: str) -> Iterator[Source]:
+    try:
+        with os.scandir(folder) as entries:
+            # Without hidden files: macOS puts one beside each file on foreign disks.
+            visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda one: one.name)
+    except OSError as error:
+        yield Source(folder, error=error.strerror or str(error))
+        return
+    for entry in visible:
+        if entry.is_dir(follow_symlinks=False):  # links could form a cycle
+            yield from _in_folder(entry.path)
+        elif entry.name.lower().endswith(decode.SUFFIXES):
+            yield Source(entry.path)
+
+
+def _chunks(sources: Iterable[Source]) -> Iterator[List[Source]]:
+    sources = iter(sources)
+    return iter(lambda: list(itertools.islice(sources, CHUNK)), [])
+
+
+def _read(chunk: List[Source], preparation: Preparation) -> List[Picture]:
+    return [_read_one(source, preparation) for source in chunk]
+
+
+def _read_one(source: Source, preparation: Preparation) -> Picture:
+    if source.error:
+        return Picture(source.file, None, source.error)
+    try:
+        picture: Union[str, bytes] = source.file if source.content is None else source.content
+        return Picture(source.file, decode.prepare(picture, preparation), None)
+    except decode.PictureError as error:
+        return Picture(source.file, None, str(error))
+
+
+def _read_in_processes(chunks: Iterator[List[Source]], preparation: Preparation) -> Iterator[List[Picture]]:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     processes = min(multiprocessing.cpu_count(), MAX_PROCESSES)
-    # Started anew and not forked: the fork of a process that has threads, as TensorFlow's, may hang.
+    # Spawned, not forked: the fork of a process that has threads, such as TensorFlow's, may deadlock.
     executor = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_process)
-    ahead: Deque[Future[List[Picture]]] = collections.deque()
+    pending: Deque[Future[List[Picture]]] = collections.deque()
     try:
         while True:
-            more = list(itertools.islice(chunks, 8 * processes - len(ahead)))
-            with _signals_held_back() as came:
-                ahead.extend(executor.submit(_read, chunk, preprocess) for chunk in more)
-                while ahead and not came and not ahead[0].done():
-                    concurrent.futures.wait([ahead[0]], timeout=POLL_SECONDS)
-            if not ahead:
+            more = list(itertools.islice(chunks, 8 * processes - len(pending)))
+            with _deferred_signals() as received:
+                pending.extend(executor.submit(_read, chunk, preparation) for chunk in more)
+                while pending and not received and not pending[0].done():
+                    concurrent.futures.wait([pending[0]], timeout=POLL_SECONDS)
+            if not pending:
                 return
-            yield ahead.popleft().result()
+            yield pending.popleft().result()
     finally:
-        with _signals_held_back():
-            # Waiting, for without it Python's own end may stumble over pipes that are closed already.
+        with _deferred_signals():
+            # Waits: otherwise Python's own exit may trip over pipes that are already closed.
             executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _chunks(found: Iterable[Found]) -> Iterator[List[Found]]:
-    found = iter(found)
-    return iter(lambda: list(itertools.islice(found, CHUNK)), [])
-
-
-def _read(chunk: List[Found], preprocess: str) -> List[Picture]:
-    return [_read_one(found, preprocess) for found in chunk]
-
-
-def _read_one(found: Found, preprocess: str) -> Picture:
-    if found.error:
-        return Picture(found.file, None, found.error)
-    try:
-        source: Union[str, bytes] = found.file if found.content is None else found.content
-        return Picture(found.file, decode.prepare(source, preprocess), None)
-    except decode.PictureError as error:
-        return Picture(found.file, None, str(error))
-
-
 @contextlib.contextmanager
-def _signals_held_back() -> Iterator[List[int]]:
-    """A context in which SIGINT and SIGTERM do nothing but come into its value; at its end the first does what it does.
+def _deferred_signals() -> Iterator[List[int]]:
+    """A context that collects SIGINT and SIGTERM in its value, and raises the first of them when it ends.
 
-    An exception raised amid the pool's own work can leave one of its locks taken for ever. And processes that start in
-    this context are never interrupted: Ctrl-C reaches all of them, and the parent answers it.
+    An exception raised within the pool's own code can leave one of its locks taken for ever. Processes that start in
+    this context ignore Ctrl-C, which reaches all of them: the parent reacts to it.
     """
-    came: List[int] = []
-    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in SIGNALS}
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process inherits
+    received: List[int] = []
+    handlers = {number: signal.signal(number, lambda number, frame: received.append(number)) for number in SIGNALS}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process inherits
     try:
-        yield came
+        yield received
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        for number, handler in before.items():
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
 def _start_process() -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """Ends this process when its parent has ended in any way: it would wait for work for ever."""
+def _exit_with_parent() -> None:
+    """Ends this process when its parent has ended in any way. Otherwise it would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def find(words: Iterable[str]) -> Iterator[Found]:
-    """Yields the files that words name; see `read`."""
-    for word in words:
-        if word == STANDARD_INPUT:
-            yield Found(word, sys.stdin.buffer.read(decode.MAX_BYTES + 1))
-        elif os.path.isdir(word):
-            files = _in_folder(word)
-            first = next(files, Found(word, error="holds no files named as images are (.png, .jpg and the like)"))
-            yield first
-            yield from files
-        else:
-            yield Found(word)
-
-
-def _in_folder(folder: str) -> Iterator[Found]:
-    try:
-        with os.scandir(folder) as entries:
-            # Hidden files are left out: macOS puts one beside each file on foreign disks.
-            shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    except OSError as error:
-        yield Found(folder, error=error.strerror or str(error))
-        return
-    for entry in shown:
-        if entry.is_dir(follow_symlinks=False):  # links could lead in a circle
-            yield from _in_folder(entry.path)
-        elif entry.name.lower().endswith(decode.SUFFIXES):
-            yield Found(entry.path)
