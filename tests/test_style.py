@@ -42,6 +42,7 @@ MANY_PARAMETERS = {"input_fns/__init__.py": {"train_input_fn"}}
 # File names that two rooms share, and the folders that may: there the folder's name says which is meant.
 SHARED_NAMES = {
     "command": {"sweep", "export", "predict"},  # the code behind a word of the command line
+    "errors": {"input_fns", "system"},  # what each package raises
     "hooks": {"training", "training/cluster"},
     "losses": {"model", "architectures/lenet5_1998"},
     "network": {"layers", "architectures/lenet5_1998"},

@@ -1,15 +1,12 @@
 """The commands, each from flags to exit code. A command imports TensorFlow only when it needs it."""
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Union
-
-from absl import flags as absl_flags
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 import input_fns
-from estimator_mnist.cli import console, launchers
+from estimator_mnist.cli import console, launchers, run_inputs
 from estimator_mnist.config import flags
 from estimator_mnist.config.experiment import FILE_NAME, Experiment
 from estimator_mnist.config.flags import FLAGS
@@ -41,7 +38,7 @@ def _train(started: float, stopper: Stopper) -> int:
     quiet_tensorflow(flags.verbose())
     model_dir = flags.model_dir()
     task = tf_config.read(FLAGS.strategy or "none")
-    data = _named_data()
+    data = run_inputs.named_data()
     experiment = flags.experiment(data)
     if task and not task.is_chief:
         return _take_part(_job(experiment, data, model_dir, stopper, task), task)
@@ -92,13 +89,13 @@ def _take_part(job: "Job", task: Task) -> int:
 
 def evaluate(started: float) -> int:
     """Evaluates a checkpoint on the split that its run is evaluated on, and compares it with that of another run."""
-    model_dir, experiment = _trained()
+    model_dir, experiment = run_inputs.trained_run()
     checkpoint = flags.checkpoint(model_dir)
-    data = _data_of(experiment, model_dir)
+    data = run_inputs.data_of(experiment, model_dir)
     against = path_of(FLAGS.against, "--against") if FLAGS.against else None
     if against:
-        other = _alone(flags.override_session(prepare.stored_experiment(against, "--against")))
-        others_data = _data_of(other, against)
+        other = run_inputs.alone(flags.override_session(prepare.stored_experiment(against, "--against")))
+        others_data = run_inputs.data_of(other, against)
     _configure_tensorflow(experiment)
     from estimator_mnist.evaluation import comparison, evaluate
 
@@ -120,7 +117,7 @@ def evaluate(started: float) -> int:
 
 def predict(started: float) -> int:
     """Classifies image files."""
-    model_dir, experiment = _trained()
+    model_dir, experiment = run_inputs.trained_run()
     if not FLAGS.files:
         raise InputError("predict: names no files; give image files, folders of them, or - for standard input")
     quiet_tensorflow(flags.verbose())
@@ -140,9 +137,9 @@ def predict(started: float) -> int:
 def export(started: float) -> int:
     """Writes a checkpoint in other formats and checks each of them."""
     formats = flags.formats()
-    model_dir, experiment = _trained()
+    model_dir, experiment = run_inputs.trained_run()
     checkpoint = flags.checkpoint(model_dir)
-    data = _data_of(experiment, model_dir)
+    data = run_inputs.data_of(experiment, model_dir)
     with prepare.in_use(model_dir):
         _configure_tensorflow(experiment)
         from estimator_mnist.export import command
@@ -154,17 +151,17 @@ def export(started: float) -> int:
     else:
         command.show(rows, experiment.evaluated_split)
     for failure in failures:
-        print(f"error: {failure}", file=sys.stderr)
+        print(f"error: {terminal.printable(str(failure))}", file=sys.stderr)
     return 1 if failures else 0
 
 
 def report(started: float) -> int:
     """Writes the report, the plots and TensorBoard's view of the evaluated split of a finished run again."""
-    model_dir, experiment = _trained()
+    model_dir, experiment = run_inputs.trained_run()
     outcome = results.read(model_dir)
     if outcome is None:
         raise InputError(f"--model_dir {model_dir}: this run is not finished; train it to its end first")
-    data = _data_of(experiment, model_dir)
+    data = run_inputs.data_of(experiment, model_dir)
     with prepare.in_use(model_dir):
         _configure_tensorflow(experiment)
         from estimator_mnist.report import html_page
@@ -175,83 +172,12 @@ def report(started: float) -> int:
     return 0
 
 
-def _trained() -> Tuple[Path, Experiment]:
-    """Returns the model_dir that the flags name, and its experiment with the flags that may change.
-
-    Raises:
-        InputError: It holds no experiment, or a flag contradicts it.
-    """
-    quiet_tensorflow(flags.verbose())  # a remote model_dir imports TensorFlow
-    model_dir = flags.model_dir()
-    return model_dir, _alone(flags.override(prepare.stored_experiment(model_dir)))
-
-
-def _alone(experiment: Experiment) -> Experiment:
-    """Returns an experiment for a process that trains nothing, and so needs no other process."""
-    tf_config.leave()
-    return dataclasses.replace(experiment, strategy="none", replicas=0)
-
-
-def _data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
-    """Returns the data that the run of a model_dir was trained on.
-
-    Raises:
-        InputError: There is no such data, or it has changed since.
-    """
-    quiet_tensorflow(flags.verbose())
-    data = _find(experiment, _say_to_stderr)
-    current = {
-        "data_digest": data.digest,
-        "train_examples": data.train.examples,
-        "test_examples": data.test.examples,
-        "class_names": data.class_names,
-        "image_shape": data.image_shape,
-    }
-    changed = [name for name, value in current.items() if value != getattr(experiment, name)]
-    if changed:
-        raise InputError(
-            f"--model_dir {model_dir}: was trained on other data than {data.description} (its {changed[0]} differs)"
-        )
-    return data
-
-
-def _say_to_stderr(line: str) -> None:
-    """Prints a remark where it cannot mix with a command's output, which may be JSON."""
-    print(terminal.printable(line), file=sys.stderr)
-
-
-def _configure_tensorflow(experiment: Experiment) -> None:
-    configure_tensorflow(flags.verbose(), experiment.xla)
-
-
-def _named_data() -> input_fns.Data:
-    """Returns the data that the flags name.
-
-    Raises:
-        InputError: It is not there.
-    """
-    return _find(FLAGS, terminal.say)
-
-
-def _find(named: Union[Experiment, absl_flags.FlagValues], say: Callable[[str], None]) -> input_fns.Data:
-    """Returns the data that the flags, or the experiment of a run, name."""
-    return input_fns.find(
-        named.dataset,
-        named.source,
-        named.data_dir,
-        named.idx_dir,
-        stream=named.input == "stream",
-        say=say,
-        validation_size=named.validation_size or 0,
-    )
-
-
 def cluster(started: float) -> int:
     """Trains with several processes of this machine."""
     quiet_tensorflow(flags.verbose())
     from estimator_mnist.cli import local_cluster
 
-    return local_cluster.run(_named_data)
+    return local_cluster.run(run_inputs.named_data)
 
 
 def sweep(words: List[str]) -> int:
@@ -263,7 +189,11 @@ def sweep(words: List[str]) -> int:
     quiet_tensorflow(flags.verbose())
     from estimator_mnist.sweep import command
 
-    return command.run(words, _named_data)
+    return command.run(words, run_inputs.named_data)
+
+
+def _configure_tensorflow(experiment: Experiment) -> None:
+    configure_tensorflow(flags.verbose(), experiment.xla)
 
 
 COMMANDS: Dict[str, Callable[[float], int]] = {  # each takes time.time() at the start of the process

@@ -61,16 +61,19 @@ def experiment(data: Data) -> Experiment:
         models = [name for name, record in ARCHITECTURES.items() if FLAGS.recipe in record.recipes]
         raise InputError(f"--recipe {FLAGS.recipe}: is one for --model {', '.join(models)}, not {FLAGS.model}")
     recipe = architecture.recipe(FLAGS.recipe, FLAGS.dataset)
-    found = {
-        "source": data.source,
+    chosen = {name: FLAGS[name].value for name in DEFAULTS}
+    return Experiment(**{**recipe, **chosen, **given, "source": data.source, **data_fields(data)})
+
+
+def data_fields(data: Data) -> Dict[str, Any]:
+    """Returns the fields of Experiment that describe the data found, and change where the data does."""
+    return {
         "data_digest": data.digest,
         "train_examples": data.train.examples,
         "test_examples": data.test.examples,
         "class_names": data.class_names,
         "image_shape": data.image_shape,
     }
-    chosen = {name: FLAGS[name].value for name in DEFAULTS}
-    return Experiment(**{**recipe, **chosen, **given, **found})
 
 
 def override(stored: Experiment) -> Experiment:

@@ -1,0 +1,78 @@
+"""What a command works on: the run and the data that the flags name."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Callable, Tuple, Union
+
+from absl import flags as absl_flags
+
+import input_fns
+from estimator_mnist.config import flags
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.flags import FLAGS
+from estimator_mnist.distribute import tf_config
+from estimator_mnist.model_dir import prepare
+from estimator_mnist.system import terminal
+from estimator_mnist.system.tensorflow_setup import quiet_tensorflow
+from input_fns import InputError
+
+
+def trained_run() -> Tuple[Path, Experiment]:
+    """Returns the model_dir that the flags name, and its experiment with the flags that may change.
+
+    Raises:
+        InputError: It holds no experiment, or a flag contradicts it.
+    """
+    quiet_tensorflow(flags.verbose())  # a remote model_dir imports TensorFlow
+    model_dir = flags.model_dir()
+    return model_dir, alone(flags.override(prepare.stored_experiment(model_dir)))
+
+
+def alone(experiment: Experiment) -> Experiment:
+    """Returns an experiment for a process that trains nothing, and so needs no other process."""
+    tf_config.leave()
+    return dataclasses.replace(experiment, strategy="none", replicas=0)
+
+
+def data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
+    """Returns the data that the run of a model_dir was trained on.
+
+    Raises:
+        InputError: There is no such data, or it has changed since.
+    """
+    quiet_tensorflow(flags.verbose())
+    data = _find(experiment, _say_to_stderr)
+    changed = [name for name, value in flags.data_fields(data).items() if value != getattr(experiment, name)]
+    if changed:
+        raise InputError(
+            f"--model_dir {model_dir}: was trained on other data than {data.description} (its {changed[0]} differs)"
+        )
+    return data
+
+
+def _say_to_stderr(line: str) -> None:
+    """Prints a remark where it cannot mix with a command's output, which may be JSON."""
+    print(terminal.printable(line), file=sys.stderr)
+
+
+def named_data() -> input_fns.Data:
+    """Returns the data that the flags name.
+
+    Raises:
+        InputError: It is not there.
+    """
+    return _find(FLAGS, terminal.say)
+
+
+def _find(named: Union[Experiment, absl_flags.FlagValues], say: Callable[[str], None]) -> input_fns.Data:
+    """Returns the data that the flags, or the experiment of a run, name."""
+    return input_fns.find(
+        named.dataset,
+        named.source,
+        named.data_dir,
+        named.idx_dir,
+        stream=named.input == "stream",
+        say=say,
+        validation_size=named.validation_size or 0,
+    )
