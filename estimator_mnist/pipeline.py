@@ -51,7 +51,7 @@ def run(job: Job, started: float) -> Tuple[Dict[str, Any], Classified]:
     train_loss = results.epoch_means(experiment, estimator.get_variable_value(EPOCH_LOSS).tolist())
     history = History(train_loss, event_files.scalars(model_dir), evaluations)
     classified = classify_split.by_checkpoint(experiment, estimator, checkpoints.prefix(model_dir, last_step))
-    made = artifacts.make(experiment, classified, history, model_dir)
+    pictures = artifacts.make(experiment, classified, history, model_dir)
 
     # Where no step was left to train, the throughput that the processes before this one have logged.
     logged = history.training.get("images_per_second", {0: 0.0}).values()
@@ -62,6 +62,6 @@ def run(job: Job, started: float) -> Tuple[Dict[str, Any], Classified]:
     )
     measured = results.Measured(network.parameters, train_loss, evaluations, speed, seconds, tf.__version__)
     outcome = results.collect(experiment, measured)
-    html_page.write(experiment, outcome, made, model_dir)
+    html_page.write(experiment, outcome, pictures, model_dir)
     results.write(outcome, model_dir)  # last: where it is, everything else is
     return outcome, classified

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _discover() -> Dict[str, Architecture]:
-    modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
     records = [module.ARCHITECTURE for module in modules if hasattr(module, "ARCHITECTURE")]
     return {record.name: record for record in records}
 

@@ -126,6 +126,6 @@ def _on_ps(task: Task) -> Any:
 
     return tf.compat.v1.train.replica_device_setter(
         worker_device=f"/job:{task.type}/task:{task.index}",
-        cluster=tf.train.ClusterSpec({type: list(found) for type, found in task.cluster.items()}),
+        cluster=tf.train.ClusterSpec({type: list(addresses) for type, addresses in task.cluster.items()}),
         ps_strategy=place,
     )

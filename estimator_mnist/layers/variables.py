@@ -28,8 +28,8 @@ def create(
 
     Args:
         name: Its name in checkpoints, where it is one array, however many parts it has in a graph.
-        shape: Of the whole.
-        initial: Computes the whole's first value, float32.
+        shape: Of the unpartitioned array.
+        initial: Computes the first value of the unpartitioned array, float32.
         parts: How many variables hold it.
         axis: Along which they divide it.
         trainable: Whether the graph lists it as such.
@@ -42,7 +42,7 @@ def create(
         return tf.slice(initial(), partition_info.var_offset, shape)
 
     partitioner = tf.compat.v1.fixed_size_partitioner(parts, axis)
-    whole = tf.compat.v1.get_variable(
+    partitions = tf.compat.v1.get_variable(
         name, shape, initializer=initial_part, partitioner=partitioner, trainable=trainable, use_resource=True
     )
-    return Parameter(name, shape, list(whole), axis)
+    return Parameter(name, shape, list(partitions), axis)

@@ -123,16 +123,16 @@ def _step(
     # Only the weights wait for the step before: the inputs of a step are prepared while that one still runs.
     with tf.control_dependencies([previous]):
         weights = trainer.network.read()
-    found = gradients.of_batch(experiment, trainer.network, weights, batch, masks)
-    update = trainer.optimizer.apply(strategies.summed(found.of_weights), scalars)
-    for key, value in found.statistics.items():
+    computed = gradients.of_batch(experiment, trainer.network, weights, batch, masks)
+    update = trainer.optimizer.apply(strategies.summed(computed.of_weights), scalars)
+    for key, value in computed.statistics.items():
         with tf.control_dependencies([update]):
             update = weight_ema.move(trainer.network.variables[key].parts[0], value, shares["statistics"])
     if trainer.average:
         with tf.control_dependencies([update]):
             update = trainer.average.update(shares["average"])
     with tf.control_dependencies([update]):
-        return tf.identity(step), found.logits, found.losses
+        return tf.identity(step), computed.logits, computed.losses
 
 
 def _loop(

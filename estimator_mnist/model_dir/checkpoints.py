@@ -32,8 +32,10 @@ PATTERN = re.compile(r"model\.ckpt-(\d+)\.(?:index|data-00000-of-00001)")
 
 def steps(model_dir: Path) -> List[int]:
     """Returns the steps of all checkpoints that have any file, the newest first."""
-    found = {int(match[1]) for path in model_dir.glob("model.ckpt-*") if (match := PATTERN.fullmatch(path.name))}
-    return sorted(found, reverse=True)
+    steps_on_disk = {
+        int(match[1]) for path in model_dir.glob("model.ckpt-*") if (match := PATTERN.fullmatch(path.name))
+    }
+    return sorted(steps_on_disk, reverse=True)
 
 
 def prefix(model_dir: Path, step: int) -> str:
@@ -69,10 +71,10 @@ def newest_intact(model_dir: Path) -> Tuple[int, Dict[int, str]]:
     """
     skipped: Dict[int, str] = {}
     for step in steps(model_dir):
-        wrong = corruption(prefix(model_dir, step))
-        if wrong is None:
+        reason_corrupt = corruption(prefix(model_dir, step))
+        if reason_corrupt is None:
             return step, skipped
-        skipped[step] = wrong
+        skipped[step] = reason_corrupt
     newest = max(skipped, default=0)
     if newest:  # a corrupt step 0 alone was cut off by a kill: it holds initial weights, which can be made again
         raise InputError(
@@ -111,10 +113,10 @@ def checked(experiment: Experiment, model_dir: Path, checkpoint: Optional[str]) 
 
 def difference(experiment: Experiment, checkpoint: str) -> Optional[str]:
     """Returns how a checkpoint's network differs from the experiment's, None if it does not."""
-    found = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
+    shapes = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
     for name, shape in create_network(experiment).weight_shapes().items():
-        if found.get(name) != list(shape):
-            return f"its {name} has the shape {found.get(name)}, the experiment's {list(shape)}"
+        if shapes.get(name) != list(shape):
+            return f"its {name} has the shape {shapes.get(name)}, the experiment's {list(shape)}"
     return None
 
 
@@ -199,4 +201,4 @@ def forget_kept_after(model_dir: Path, step: int) -> None:
 def find(model_dir: Path, step: int) -> Optional[str]:
     """Returns the prefix of a step's intact checkpoint, kept or in the model_dir; None if there is none."""
     prefixes = [prefix(folder, step) for folder in (model_dir / KEPT, model_dir)]
-    return next((found for found in prefixes if corruption(found) is None), None)
+    return next((path for path in prefixes if corruption(path) is None), None)

@@ -17,8 +17,8 @@ SAVED_MODEL = "saved_model.pb"  # the file that makes a folder a version
 
 def versions(folder: Path) -> Dict[int, Path]:
     """Returns the versions in a model folder by their numbers, increasing, without those still being written."""
-    found = {int(path.name): path for path in folder.glob("*") if path.name.isdigit() and path.is_dir()}
-    return dict(sorted(found.items()))
+    versions_on_disk = {int(path.name): path for path in folder.glob("*") if path.name.isdigit() and path.is_dir()}
+    return dict(sorted(versions_on_disk.items()))
 
 
 def version_of(folder: Path, step: int) -> Optional[Path]:
@@ -62,5 +62,5 @@ def export_to(folder: Path, export: Callable[[str], Any]) -> Any:
     if not is_remote(folder):
         return export(str(folder))
     with tempfile.TemporaryDirectory() as scratch:
-        made = export(scratch)
-        return made and str(put_version(Path(made.decode()), folder))
+        exported = export(scratch)
+        return exported and str(put_version(Path(exported.decode()), folder))

@@ -81,11 +81,11 @@ class FinalExporter(tf.estimator.FinalExporter):
         if not is_the_final_export or saved_models.version_of(folder, int(eval_result["global_step"])):
             return None
         began = time.perf_counter()
-        made = saved_models.export_to(
+        path = saved_models.export_to(
             folder, lambda place: export(estimator, place, checkpoint_path, eval_result, True)
         )
         self.seconds += time.perf_counter() - began
-        return made
+        return path
 
 
 class BestExporter(tf.estimator.BestExporter):
@@ -126,16 +126,16 @@ class BestExporter(tf.estimator.BestExporter):
         began, model_dir, step = time.perf_counter(), path_of(estimator.model_dir), int(eval_result["global_step"])
         self._evaluations[step] = eval_result
         checkpoints.keep(model_dir, results.best_step(self._evaluations), anew=step)
-        made = self._export_best(estimator, path_of(export_path)) if is_the_final_export else None
+        path = self._export_best(estimator, path_of(export_path)) if is_the_final_export else None
         self.seconds += time.perf_counter() - began
-        return made
+        return path
 
     def _export_best(self, estimator: tf.estimator.Estimator, folder: Path) -> Optional[Any]:
-        model_dir, found, export = path_of(estimator.model_dir), dict(self._evaluations), super().export
-        best = results.best_step(found)
+        model_dir, evaluations, export = path_of(estimator.model_dir), dict(self._evaluations), super().export
+        best = results.best_step(evaluations)
         while (checkpoint := checkpoints.find(model_dir, best)) is None:  # deleted or corrupt
-            del found[best]
-            left = results.best_step(found)
+            del evaluations[best]
+            left = results.best_step(evaluations)
             self._say(f"The checkpoint of the best evaluation, step {best:,}, is gone: using that of step {left:,}")
             best = left
         if saved_models.version_of(folder, best):
@@ -143,7 +143,9 @@ class BestExporter(tf.estimator.BestExporter):
         final = saved_models.version_of(folder.parent / FINAL, best)
         if final:
             return str(saved_models.put_version(final, folder))
-        return saved_models.export_to(folder, lambda place: export(estimator, place, checkpoint, found[best], True))
+        return saved_models.export_to(
+            folder, lambda place: export(estimator, place, checkpoint, evaluations[best], True)
+        )
 
 
 class BestKeeper(tf.estimator.Exporter):

@@ -35,7 +35,7 @@ def diagonal(loss: str, network: Network, values: Values, images: tf.Tensor) -> 
     assert isinstance(last, Rbf), last
     outputs = [output for (output,) in network.outputs(scaled(images), values=values)]
     second = last.second_derivative(outputs[-2], penalties.posterior(loss, outputs[-1]))
-    found: Dict[Key, tf.Tensor] = {}
+    diagonals: Dict[Key, tf.Tensor] = {}
     for position in reversed(range(1, len(layers))):  # the first layer is the input
         layer, x = layers[position], outputs[position - 1]
         weights = {name: value for (owner, name), (value,) in values.items() if owner == layer.name}
@@ -47,8 +47,8 @@ def diagonal(loss: str, network: Network, values: Values, images: tf.Tensor) -> 
             layer.linear(inputs, squared), [inputs, *squared.values()], tf.square(slope) * second
         )
         examples = tf.cast(tf.shape(x)[0], tf.float32)
-        found.update({(layer.name, name): value / examples for name, value in zip(weights, of_weights)})
-    return found
+        diagonals.update({(layer.name, name): value / examples for name, value in zip(weights, of_weights)})
+    return diagonals
 
 
 def as_if_drawn_wider(network: Network, values: Values) -> Values:
