@@ -47,8 +47,16 @@ SHARED_NAMES = {
     "losses": {"model", "architectures/lenet5_1998"},
     "network": {"layers", "architectures/lenet5_1998"},
 }
-# Words that newcomers stumbled over.
-BANNED = re.compile(r"\b(amid|hang on|hangs on|stands in|is to be had|for to)\b")
+# Words that newcomers stumbled over, in two parts each, so that this file is searched like all others.
+STUMBLED_OVER = (
+    ("a", "mid"),
+    ("hang ", "on"),
+    ("hangs ", "on"),
+    ("stands ", "in"),
+    ("is to ", "be had"),
+    ("for ", "to"),
+)
+BANNED = re.compile(rf"\b({'|'.join(map(''.join, STUMBLED_OVER))})\b")
 TEXT = {".py", ".sh", ".html", ".css", ".js", ".j2", ".jinja", ".txt", ".in", ".md"}
 
 Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
@@ -217,9 +225,7 @@ def test_no_word_that_newcomers_stumble_over():
         path
         for folder in (*PACKAGES, "benchmarks", "tests")
         for path in sorted((ROOT / folder).rglob("*"))
-        if path.suffix in TEXT
-        and path != Path(__file__)  # which names the words
-        and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+        if path.suffix in TEXT and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
     ]
     faults = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
@@ -231,6 +237,6 @@ def test_no_word_that_newcomers_stumble_over():
 
 
 def test_the_words_are_found():
-    assert BANNED.search("All that hangs on the seed.")
-    assert BANNED.search("stopped amid the epoch")
-    assert not BANNED.search("The amidships handle stands inside, for tomorrow.")
+    for first, second in STUMBLED_OVER:
+        assert BANNED.search(f"All that {first}{second} the seed.")
+        assert not BANNED.search(f"All that{first.strip()}{second}ships.")
