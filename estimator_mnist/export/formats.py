@@ -1,26 +1,23 @@
-"""The formats in which a trained network leaves: how each is written. How each is run stands in runtimes.py."""
+"""The export formats: how each is written. `runtimes` runs them."""
 
 import functools
 import json
 import logging
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from estimator_mnist.architectures import create_network
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.export import runtimes
-from estimator_mnist.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, Pad2D, Pool2D, scaled_tanh
-from estimator_mnist.layers.activations import ActivationFunction
-from estimator_mnist.layers.normalization import EPSILON
+from estimator_mnist.export import keras_layers, runtimes
 from estimator_mnist.model import serving_signatures
 from estimator_mnist.system import terminal
 from estimator_mnist.system.errors import RunError
 
 ONNX_OPSET = 18
-INT8_LOSS = 0.001  # of accuracy, that int8 may cost at most
+INT8_LOSS = 0.001  # the most accuracy that int8 may cost
 
 
 class Source(NamedTuple):
@@ -29,28 +26,30 @@ class Source(NamedTuple):
     experiment: Experiment
     estimator: tf.estimator.Estimator
     checkpoint: str  # path prefix
-    plain: Path  # a SavedModel of it with the input image [n, 28, 28, 1] alone, to convert from
-    calibration: np.ndarray  # training images, float32 [n, 28, 28, 1]
+    plain: Path  # a SavedModel of it to convert from; its only input is the image, [n, height, width, channels]
+    calibration: np.ndarray  # training images, float32 [n, height, width, channels]
 
 
 class Format(NamedTuple):
-    file: str  # in model_dir/export; for saved_model a folder of versions
-    write: Callable[[Source, Path], None]
-    run: Callable[[Path, np.ndarray, int], runtimes.Outcome]
-    exact: bool = True  # gives every image the class that the Estimator gives
+    """A format, and how it is written and run."""
+
+    file: str  # in model_dir/export; empty for saved_model, which is a folder of versions
+    write: Callable[[Source, Path], None]  # to a path
+    run: Callable[[Path, np.ndarray, int], runtimes.Outcome]  # the path, images and batch size
+    exact: bool = True  # whether it must give every image the class that the Estimator gives
 
 
 def saved_model(source: Source, path: Path) -> None:
     """Writes a version of a SavedModel with all its signatures and warm-up requests; `path` must be a new folder."""
     warmup = path.with_name(serving_signatures.WARMUP)
     serving_signatures.write_warmup(warmup, source.experiment.model, source.experiment.image_shape)
-    made = source.estimator.export_saved_model(
+    version = source.estimator.export_saved_model(
         str(path.with_name("versions")),
         functools.partial(serving_signatures.input_receiver, source.experiment.image_shape),
         assets_extra={serving_signatures.WARMUP: str(warmup)},
         checkpoint_path=source.checkpoint,
     )
-    Path(made.decode()).rename(path)
+    Path(version.decode()).rename(path)
 
 
 def tflite(source: Source, path: Path) -> None:
@@ -59,7 +58,7 @@ def tflite(source: Source, path: Path) -> None:
 
 
 def tflite_int8(source: Source, path: Path) -> None:
-    """Writes TFLite that computes in int8 throughout; what goes in and comes out is float32 as in the others."""
+    """Writes TFLite that computes in int8 throughout. Inputs and outputs are float32, as in the other formats."""
     converter = tf.lite.TFLiteConverter.from_saved_model(str(source.plain), signature_keys=["predict"])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -70,7 +69,7 @@ def tflite_int8(source: Source, path: Path) -> None:
 
 
 def _write_tflite(converter: Any, path: Path) -> None:
-    with terminal.silent():  # it tells at length of each op
+    with terminal.silent():  # it reports at length on each op
         content = converter.convert()
     path.write_bytes(content)
 
@@ -92,48 +91,16 @@ def onnx(source: Source, path: Path) -> None:
 
 
 def keras(source: Source, path: Path) -> None:
-    """Writes a .keras file of Keras's own layers, images to logits; by Keras 3 itself, in its environment."""
+    """Writes a .keras file of Keras's own layers, images to logits. Keras 3 itself writes it, in its environment.
+
+    Raises:
+        RunError: Keras has no such layers, or its environment cannot be made.
+    """
     layers, weights = path.with_name("layers.json"), path.with_name("weights.npz")
     network, reader = create_network(source.experiment), tf.compat.v1.train.NewCheckpointReader(source.checkpoint)
-    layers.write_text(json.dumps([part for layer in network.layers for part in _keras_layers(layer)]))
+    layers.write_text(json.dumps(keras_layers.tree(network)))
     np.savez(weights, **{name: reader.get_tensor(name) for name in network.weight_shapes()})
     runtimes.in_keras_3("write", layers, weights, path)
-
-
-def _keras_layers(layer: Layer) -> List[Tuple[str, Dict[str, Any]]]:
-    """Returns a layer as those of Keras that do the same: the name of the class and its arguments."""
-    if isinstance(layer, Dense):
-        return [("Dense", {"name": layer.name, "units": layer.units}), *_keras_activation(layer, layer.activation)]
-    if isinstance(layer, Conv2D):
-        settings = {"filters": layer.filters, "kernel_size": layer.size, "strides": layer.strides}
-        conv = {"name": layer.name, **settings, "padding": layer.padding.lower(), "use_bias": layer.bias}
-        return [("Conv2D", conv), *_keras_activation(layer, layer.activation)]
-    if isinstance(layer, Pool2D):
-        return [("MaxPooling2D" if layer.kind == "max" else "AveragePooling2D", {"name": layer.name, "pool_size": 2})]
-    if isinstance(layer, Pad2D):
-        return [("ZeroPadding2D", {"name": layer.name, "padding": layer.margin})]
-    if isinstance(layer, BatchNorm):
-        norm = {"name": layer.name, "epsilon": EPSILON}
-        return [("BatchNormalization", norm), *_keras_activation(layer, layer.activation)]
-    if isinstance(layer, Dropout):
-        return [("Dropout", {"name": layer.name, "rate": layer.rate})]
-    if not isinstance(layer, Flatten):
-        raise RunError(f"--formats keras: Keras has no layer like {layer.name} of this network")
-    return [("Flatten", {"name": layer.name})]
-
-
-def _keras_activation(layer: Layer, activation: Optional[ActivationFunction]) -> List[Tuple[str, Dict[str, Any]]]:
-    if activation is None:
-        return []
-    if activation is tf.nn.relu:
-        return [("ReLU", {"name": f"{layer.name}_relu"})]
-    assert activation is scaled_tanh, activation
-    # In three layers, so that the file needs no code of this project to be loaded.
-    return [
-        ("Rescaling", {"name": f"{layer.name}_scale_in", "scale": 2.0 / 3.0}),
-        ("Activation", {"name": f"{layer.name}_tanh", "activation": "tanh"}),
-        ("Rescaling", {"name": f"{layer.name}_scale_out", "scale": 1.7159}),
-    ]
 
 
 FORMATS = {

@@ -1,14 +1,14 @@
-"""What is done in the environment of Keras 3, as a program of its own: it has no Estimator, and no TensorFlow 2.15.
+"""Writes and runs .keras files, as a program in the environment of Keras 3, which has no Estimator.
 
-    python -m estimator_mnist.export.keras3 write LAYERS.json WEIGHTS.npz MODEL.keras
-    python -m estimator_mnist.export.keras3 run MODEL.keras IMAGES.npy BATCH_SIZE OUTPUT.npz
+    keras3 write LAYERS.json WEIGHTS.npz MODEL.keras
+    keras3 run MODEL.keras IMAGES.npy BATCH_SIZE OUTPUT.npz
 
-Imports nothing of this project but the clock that all formats are timed with.
+It imports nothing of this project but the clock that times all formats.
 """
 
 import json
 import sys
-from typing import Callable, Dict, List
+from typing import Any, Callable, Dict, List
 
 import keras
 import numpy as np
@@ -17,21 +17,32 @@ from estimator_mnist.export.throughput import timed
 
 
 def write(layers: str, weights: str, path: str) -> None:
-    """Puts a model together from Keras's own layers, gives it the weights and writes it."""
+    """Builds a model of Keras's own layers, gives it the weights and writes it.
+
+    Args:
+        layers: A JSON file with the tree of `keras_layers.tree`.
+        weights: An .npz file with an array for each "layer's path/weight".
+        path: Of the .keras file.
+    """
     with open(layers, encoding="utf-8") as file:
-        description = json.load(file)
-    model = keras.Sequential([keras.Input((28, 28, 1), name="image")])
-    for name, settings in description:
-        model.add(getattr(keras.layers, name)(**settings))
-    values = np.load(weights)
-    for layer in model.layers:
-        if layer.weights:
-            layer.set_weights([values[f"{layer.name}/{weight.name}"] for weight in layer.weights])
+        tree = json.load(file)
+    image = keras.Input(tree["image_shape"], name="image")
+    model = keras.Model(image, build(tree["layers"], image, np.load(weights)))
     model.save(path)
 
 
+def build(nodes: List[Dict[str, Any]], x: Any, weights: Any) -> Any:
+    """Returns the symbolic output of a chain of nodes for an input x, with the weights set."""
+    for node in nodes:
+        layer = getattr(keras.layers, node["layer"])(**node["arguments"])
+        x = layer([build(branch, x, weights) for branch in node["branches"]] if "branches" in node else x)
+        if layer.weights:
+            layer.set_weights([weights[f"{node['weights']}/{weight.name}"] for weight in layer.weights])
+    return x
+
+
 def run(path: str, images: str, batch_size: str, output: str) -> None:
-    """Loads a model as any program with Keras 3 does, and writes what it says of images, and how fast."""
+    """Loads a model as any program with Keras 3 does; writes its logits of images and its throughput to a file."""
     model = keras.models.load_model(path, compile=False)
     (logits,), images_per_second = timed(
         lambda batch: [np.asarray(model.predict_on_batch(batch))], np.load(images), int(batch_size)

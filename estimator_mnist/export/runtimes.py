@@ -1,4 +1,4 @@
-"""Runs an exported model in the runtime that is meant for it, none of which knows of Estimator."""
+"""Runs an exported model in the runtime of its format. None of them has Estimator."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from estimator_mnist.system.interpreter import ROOT, module_command
 
 
 class Outcome(NamedTuple):
-    """What a model says of images."""
+    """A model's output for images, and its throughput."""
 
     classes: np.ndarray  # int64 [n]
     logits: np.ndarray  # float32 [n, classes]
@@ -26,32 +26,32 @@ class Outcome(NamedTuple):
 
 
 def saved_model(path: Path, images: np.ndarray, batch_size: int) -> Outcome:
-    """Runs a version of a SavedModel, its signature "predict"; images are float32 [n, 28, 28, 1]."""
+    """Runs a version of a SavedModel, its signature "predict"; images are float32 [n, height, width, channels]."""
     signature = tf.saved_model.load(str(path)).signatures["predict"]
 
     def call(batch: np.ndarray) -> List[np.ndarray]:
-        found = signature(image=tf.constant(batch))
-        return [found["classes"].numpy(), found["logits"].numpy()]
+        outputs = signature(image=tf.constant(batch))
+        return [outputs["classes"].numpy(), outputs["logits"].numpy()]
 
     return _outcome(timed(call, images, batch_size))
 
 
 def tflite(path: Path, images: np.ndarray, batch_size: int) -> Outcome:
-    """As `saved_model`, a .tflite file with its signature "predict"."""
-    with terminal.silent():  # its C++ tells of each delegate
+    """As `saved_model`, with a .tflite file and its signature "predict"."""
+    with terminal.silent():  # its C++ code reports each delegate
         interpreter = tf.lite.Interpreter(str(path), num_threads=os.cpu_count())
         signature = interpreter.get_signature_runner("predict")
         signature(image=images[:1])
 
     def call(batch: np.ndarray) -> List[np.ndarray]:
-        found = signature(image=batch)
-        return [found["classes"], found["logits"]]
+        outputs = signature(image=batch)
+        return [outputs["classes"], outputs["logits"]]
 
     return _outcome(timed(call, images, batch_size))
 
 
 def onnx(path: Path, images: np.ndarray, batch_size: int) -> Outcome:
-    """As `saved_model`, an .onnx file in onnxruntime."""
+    """As `saved_model`, with an .onnx file in onnxruntime."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -59,7 +59,7 @@ def onnx(path: Path, images: np.ndarray, batch_size: int) -> Outcome:
 
 
 def keras(path: Path, images: np.ndarray, batch_size: int) -> Outcome:
-    """As `saved_model`, a .keras file in Keras 3, in a process of the environment that has it."""
+    """As `saved_model`, with a .keras file in Keras 3, in a process of its environment."""
     with tempfile.TemporaryDirectory() as scratch:
         np.save(Path(scratch, "images.npy"), images)
         in_keras_3("run", path, Path(scratch, "images.npy"), batch_size, Path(scratch, "output.npz"))
@@ -69,23 +69,26 @@ def keras(path: Path, images: np.ndarray, batch_size: int) -> Outcome:
 
 
 def in_keras_3(*words: Any) -> None:
-    """Runs `keras3` with some words in its environment, which is made on first use.
+    """Runs `keras3` in its environment, which is made on first use.
+
+    Args:
+        *words: The arguments of the program.
 
     Raises:
         RunError: The environment cannot be made, or the program failed.
     """
-    python = isolated_venv.python_of(ROOT / "requirements-keras.lock", ROOT / ".venv-keras", _tell)
+    python = isolated_venv.python_of(ROOT / "requirements-keras.lock", ROOT / ".venv-keras", _say)
     env = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         module_command("estimator_mnist.export.keras3", *words, python=python), env=env, capture_output=True, text=True
     )
     if done.returncode:
-        why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise RunError(f"Keras 3 failed to {words[0]} {words[-1] if words[0] == 'write' else words[1]} ({why})")
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise RunError(f"Keras 3 failed to {words[0]} {words[-1] if words[0] == 'write' else words[1]} ({reason})")
 
 
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # standard output is for the result, JSON perhaps
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # standard output holds nothing but the result, which may be JSON
 
 
 def _outcome(measured: Any) -> Outcome:

@@ -1,4 +1,4 @@
-"""How fast a network classifies, measured in the same way for every runtime."""
+"""Inference throughput, measured the same way in every runtime."""
 
 import time
 from typing import Callable, List, Sequence, Tuple
@@ -11,11 +11,11 @@ AT_LEAST_SECONDS = 1.0
 def timed(
     call: Callable[[np.ndarray], Sequence[np.ndarray]], images: np.ndarray, batch_size: int
 ) -> Tuple[List[np.ndarray], float]:
-    """Classifies all images once for the result, then again and again for the time, for a second or more.
+    """Classifies all images once for the outputs, then the first batch for AT_LEAST_SECONDS for the throughput.
 
     Args:
         call: Takes a batch of images and returns arrays with a row for each.
-        images: float32 [n, 28, 28, 1].
+        images: float32 [n, height, width, channels].
         batch_size: Images in a batch.
 
     Returns:

@@ -26,7 +26,7 @@ class Weight(NamedTuple):
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer with a name that no layer beside it has: letters, digits, "_" and "-"."""
+    """A layer with a name that no layer beside it has: letters, digits and "_"."""
 
     name: str
 

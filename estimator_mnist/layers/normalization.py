@@ -67,6 +67,10 @@ class LayerNorm(Layer):
     """Layer normalisation (Ba et al., arXiv 1607.06450) over the last axis: the channels of a pixel, or a vector.
 
     They get mean 0 and variance 1, then a trained scale and offset. Other examples have no influence.
+
+    Do not put it where all channels of the background are equal, for instance behind a first convolution with a ReLU.
+    Variances near 0 are below the resolution of int8, and tflite_int8 lost 11 points of accuracy there. Behind a
+    BatchNorm it lost 0.8. (One small network, 200 steps on the sample.)
     """
 
     activation: Optional[ActivationFunction] = None

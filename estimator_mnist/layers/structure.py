@@ -9,7 +9,7 @@ from estimator_mnist.layers.branches import Branched, Chain, shown
 from estimator_mnist.layers.variables import Shape
 from input_fns import InputError
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 # What a layer takes, by the rank of its input's shape, and how to get there.
 WANTED = {
     1: ("vectors", "put Flatten or GlobalAveragePool before it"),
@@ -68,7 +68,7 @@ def _with_path(layer: Layer, folder: str, names: Set[str]) -> Layer:
     """Returns a layer with its path for a name; `names` are those beside it, to which it adds its own."""
     path = folder + layer.name
     if not NAME.fullmatch(layer.name):
-        raise InputError(f"layer {path!r}: a name has letters, digits, _ and -, and begins with one of the first two")
+        raise InputError(f"layer {path!r}: a name has letters, digits and _, and begins with a letter or digit")
     if layer.name in names:
         raise InputError(f"layer {path}: two layers have this name; give each one another")
     names.add(layer.name)

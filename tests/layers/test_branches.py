@@ -34,7 +34,7 @@ def test_layers_and_variables_are_named_by_their_paths(monkeypatch):
     assert rows.keys() == branched_network.PATHS
     assert rows["block/depthwise"].output_shape == (14, 14, 8) and rows["block/depthwise"].parameters == 80
     assert rows["block"] == ("block", (14, 14, 12), 0) and rows["mixed"].output_shape == (7, 7, 22)
-    assert rows["ends"].output_shape == (22 + 22,)
+    assert rows["ends"].output_shape == (22 + 22 + 9 * 22,)
     with tf.Graph().as_default():
         network.build(0)
         names = {variable.op.name: tuple(variable.shape) for variable in tf.compat.v1.global_variables()}
@@ -144,7 +144,7 @@ def test_training_is_bitwise_equal_however_its_steps_are_divided_into_session_ca
             "layer block/a: two layers have this name",
         ),
         ([Parallel("p", [[Conv2D("a", 1, 1)], [Conv2D("a", 1, 1)]]), *END], "layer p/a: two layers have this name"),
-        ([Conv2D("c/1", 8, 3), *END], "layer 'c/1': a name has letters, digits, _ and -"),
+        ([Conv2D("c/1", 8, 3), *END], "layer 'c/1': a name has letters, digits and _"),
         (
             [Residual("block", [Conv2D("a", 8, 3)]), *END],
             "layer block: its branch ends in 26x26x8 and its shortcut in 28x28x1; a sum needs equal shapes",
