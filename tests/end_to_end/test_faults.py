@@ -151,7 +151,7 @@ def test_a_run_killed_while_it_wrote_its_first_checkpoint_begins_again(run, harm
     (cut / "checkpoint").unlink()
     harm(cut / "model.ckpt-0.index")
     done = cli("evaluate", "--model_dir", cut)
-    assert done.returncode == 2 and "holds no checkpoint yet; train first" in done.stderr
+    assert done.returncode == 2 and "holds no checkpoint yet; train it first" in done.stderr
     assert "Skipped model.ckpt-0, which is corrupt: " in resumes_to_the_same_end(cut, run)
 
 

@@ -214,7 +214,7 @@ def test_a_model_dir_without_a_network_is_one_line(cli, run, digits, tmp_path):
     shutil.copy(run / "experiment.json", tmp_path / "begun")
     done = cli("predict", "--model_dir", "begun", "digits")
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr == "error: --model_dir begun: holds no checkpoint yet; train first\n"
+    assert done.stderr == "error: --model_dir begun: holds no checkpoint yet; train it first\n"
 
 
 def test_contact_sheets_have_pages(tmp_path):
