@@ -1,1 +1,1 @@
-"""What a trained network makes of a split, and how sure the figures are."""
+"""How a trained network performs on a split, and the uncertainty of its metrics."""

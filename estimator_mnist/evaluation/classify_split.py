@@ -1,4 +1,4 @@
-"""A checkpoint's answers on the evaluated split: all that is shown of a finished run comes from this one pass."""
+"""Classifies the evaluated split by a checkpoint. One forward pass serves all that is shown of a finished run."""
 
 import numpy as np
 import tensorflow as tf
@@ -13,18 +13,24 @@ from estimator_mnist.training.estimator import Estimator, Evaluation
 def by_checkpoint(experiment: Experiment, estimator: Estimator, checkpoint: str) -> Classified:
     """Classifies every example of the split that the run is evaluated on.
 
-    The forward pass of an evaluation that the estimator has just made of the checkpoint is not repeated.
+    If the estimator has just evaluated the checkpoint, its forward pass is reused.
 
     Args:
-        experiment: Whose network it is.
-        estimator: Made with the experiment's data.
+        experiment: The experiment whose network classifies.
+        estimator: Created with the experiment's data.
         checkpoint: Path prefix of an intact checkpoint.
     """
     return from_evaluation(experiment, estimator.classify(checkpoint), checkpoint)
 
 
 def from_evaluation(experiment: Experiment, evaluation: Evaluation, checkpoint: str) -> Classified:
-    """Returns the outputs of an evaluation, with the first layer's weights of the checkpoint."""
+    """Returns the outputs of an evaluation, together with the first layer's weights from its checkpoint.
+
+    Args:
+        experiment: The experiment whose network was evaluated.
+        evaluation: What the estimator returned for the checkpoint.
+        checkpoint: Path prefix of that checkpoint.
+    """
     outputs = evaluation.outputs
     first_weight = next(iter(create_network(experiment).weight_shapes()))
     kernel = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_tensor(first_weight)
@@ -39,10 +45,12 @@ def from_evaluation(experiment: Experiment, evaluation: Evaluation, checkpoint: 
 
 
 def _as_images(kernel: np.ndarray, image_shape: Shape) -> np.ndarray:
-    """Returns a kernel of the first layer, [height, width, 1, filters] or [pixels, units], as images.
+    """Returns the first layer's kernel as images, float32 [height, width, filters].
 
-    Returns:
-        float32 [height, width, filters].
+    Args:
+        kernel: float32 [height, width, channels, filters] of a convolution, of which the first channel is shown, or
+            [pixels, units] of a fully connected layer.
+        image_shape: Height, width and channels of an image.
     """
     if kernel.ndim == 2:
         return kernel.reshape(*image_shape[:2], -1)

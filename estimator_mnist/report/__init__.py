@@ -1,1 +1,1 @@
-"""What is made of a finished run: figures, pictures, what TensorBoard shows of it, and report.html."""
+"""Artifacts of a finished run: pictures, what TensorBoard shows of it, and report.html."""

@@ -1,7 +1,7 @@
 """What TensorBoard shows of a finished run beside the scalars and histograms of its training.
 
-Each folder gets one event file of a fixed name, replaced as a whole: however often a run is ended, or its report made
-again, it holds these summaries once.
+Each folder gets one event file of a fixed name, which is replaced atomically. So the summaries exist once, however
+often a run is finished or its report rebuilt.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from estimator_mnist.config.experiment import DATA, MAY_CHANGE, Experiment
 from estimator_mnist.evaluation.metrics import Classified
 from estimator_mnist.model_dir.event_files import folder_of
 
-# TensorBoard reads the event files of a folder by their names: this one comes after those of the training.
+# TensorBoard reads the event files of a folder in the order of their names. This one sorts after those of the training.
 FILE_NAME = "events.out.tfevents.9999999999.end"
 
 
@@ -32,28 +32,28 @@ def write(
     Args:
         experiment: The finished experiment.
         classified: Its evaluated split.
-        pictures: {name: content of a PNG file}; "filters" is shown with the training, the others with the evaluations.
+        pictures: {name: content of a PNG file}. "filters" is shown with the training, the others with the evaluations.
         ended: time.time() of its last step.
-        model_dir: Where TensorBoard looks.
+        model_dir: The run's folder, in which TensorBoard looks.
     """
     split = experiment.evaluated_split
-    of_evaluation = {name: content for name, content in pictures.items() if name != "filters"}
-    training = [*_hyperparameters(experiment, ended), custom_scalar.pb(_layout(split))]
-    training += [_image(name, content) for name, content in pictures.items() if name not in of_evaluation]
-    evaluation = [_image(name, content) for name, content in of_evaluation.items()]
-    evaluation += _pr_curves(classified, experiment.class_names)
+    images = {name: _image(name, content) for name, content in pictures.items()}
+    training = [*_hyperparameters(experiment, ended), custom_scalar.pb(_layout(split)), images.pop("filters")]
+    evaluation = [*images.values(), *_pr_curves(classified, experiment.class_names)]
     for summaries, folder in ((training, model_dir), (evaluation, model_dir / folder_of(split))):
         _write_events(summaries, experiment.total_steps, ended, folder)
 
 
 def hyperparameters(experiment: Experiment) -> Dict[str, Any]:
-    """Returns what can make two experiments learn differently, by name: bool, number or text."""
+    """Returns {name: bool, number or text} of the settings that can make two experiments learn differently."""
     values = {**dataclasses.asdict(experiment), "train_steps": experiment.total_steps}
     values["evals"] = len(experiment.evaluation_steps)
-    return {name: value for name, value in values.items() if name not in (MAY_CHANGE | DATA) or name.endswith("mples")}
+    left_out = (MAY_CHANGE | DATA) - {"train_examples", "test_examples"}
+    return {name: value for name, value in values.items() if name not in left_out}
 
 
 def _hyperparameters(experiment: Experiment, ended: float) -> List[tf.compat.v1.Summary]:
+    """Returns the summaries of the HParams tab: columns of the table, this run's settings, and its state."""
     values, split = hyperparameters(experiment), experiment.evaluated_split
     infos = [api_pb2.HParamInfo(name=name, type=_hparam_type(value)) for name, value in values.items()]
     metrics = [
@@ -63,8 +63,8 @@ def _hyperparameters(experiment: Experiment, ended: float) -> List[tf.compat.v1.
         ("images_per_second", "", "images per second"),
     ]
     metric_infos = [
-        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag, group=group), display_name=shown)
-        for tag, group, shown in metrics
+        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag, group=group), display_name=display_name)
+        for tag, group, display_name in metrics
     ]
     return [
         hparams.experiment_pb(infos, metric_infos, time_created_secs=ended),
@@ -80,12 +80,21 @@ def _hparam_type(value: Any) -> int:
 
 
 def _layout(split: str) -> layout_pb2.Layout:
-    """Charts by what they answer. A chart draws the tags that match its pattern in all runs, evaluations too."""
+    """Returns the charts of the custom scalars tab.
+
+    A chart draws the tags that match its pattern, in all runs and their evaluations.
+    """
 
     def category(title: str, **charts: str) -> layout_pb2.Category:
-        lines = {name: layout_pb2.MultilineChartContent(tag=[pattern]) for name, pattern in charts.items()}
-        chart = [layout_pb2.Chart(title=name.replace("_", " "), multiline=line) for name, line in lines.items()]
-        return layout_pb2.Category(title=title, chart=chart)
+        return layout_pb2.Category(
+            title=title,
+            chart=[
+                layout_pb2.Chart(
+                    title=name.replace("_", " "), multiline=layout_pb2.MultilineChartContent(tag=[pattern])
+                )
+                for name, pattern in charts.items()
+            ],
+        )
 
     return layout_pb2.Layout(
         category=[
@@ -110,7 +119,7 @@ def _image(name: str, content: bytes) -> tf.compat.v1.Summary:
 
 
 def _write_events(summaries: Sequence[tf.compat.v1.Summary], step: int, wall_time: float, folder: Path) -> None:
-    """Replaces the folder's event file, so that a reader finds the old one or the new, never a part."""
+    """Replaces the folder's event file atomically: a reader sees the old file or the new one, never a part."""
     new = folder / f"{FILE_NAME}.new-{os.getpid()}".replace("tfevents", "unfinished")
     events = [tf.compat.v1.Event(file_version="brain.Event:2")]
     events += [tf.compat.v1.Event(step=step, summary=summary) for summary in summaries]

@@ -311,13 +311,13 @@ def test_a_format_that_says_other_classes_is_not_left_behind(run, sample, tmp_pa
     experiment = Experiment.read(model_dir)
     estimator, images = create_estimator(experiment, model_dir), images_and_labels(sample.test)[0]
     trained = by_estimator(model_dir, images)
-    reference = runtimes.Outcome(trained["classes"], trained["logits"], 1.0)
+    outcome = runtimes.Outcome(trained["classes"], trained["logits"], 1.0)
+    reference = export._Reference(images, images_and_labels(sample.test)[1], outcome)
     (tmp_path / "scratch").mkdir()
     source = export._source(experiment, sample, estimator, checkpoints.prefix(model_dir, 0), tmp_path / "scratch")
-    labels = images_and_labels(sample.test)[1]
-    for name, wrong in (("tflite", "get another class than"), ("tflite_int8", "its accuracy is")):
-        with pytest.raises(RunError, match=f"--formats {name}: not written, for .*{wrong}"):
-            export._write_and_check(name, source, tmp_path / "scratch" / name, model_dir, images, labels, reference)
+    for name, problem in (("tflite", "differently from the Estimator"), ("tflite_int8", "its accuracy is")):
+        with pytest.raises(RunError, match=f"--formats {name}: not written: .*{problem}"):
+            export._write_and_check(name, source, tmp_path / "scratch" / name, model_dir, reference)
     assert not list((model_dir / "export").glob("tflite/*"))
 
 
