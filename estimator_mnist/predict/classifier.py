@@ -24,7 +24,7 @@ def load(model_dir: Path, experiment: Experiment) -> Classifier:
     The function maps images, uint8 [n, height, width], light on dark, to probabilities, float32 [n, classes].
 
     Raises:
-        InputError: There is neither, or it is corrupt.
+        InputError: There is neither, or it is corrupt, or not the experiment's.
     """
     experiment = cpu_parallelism.threads_within_ops(experiment)
     versions = saved_models.versions(model_dir / saved_models.FOLDER / saved_models.FINAL)
@@ -34,11 +34,24 @@ def load(model_dir: Path, experiment: Experiment) -> Classifier:
             images, probabilities = _saved_model(session, versions[max(versions)])
         else:
             images, probabilities = _checkpoint(session, model_dir, experiment)
-        if probabilities.shape[-1] != experiment.classes:  # experiment.json was edited
-            names = f"{experiment.classes} classes, but its network has {probabilities.shape[-1]}"
-            raise InputError(f"--model_dir {model_dir}: its experiment.json names {names}")
         call = session.make_callable(probabilities, [images])
+    _check_fits(call, model_dir, experiment)
     return lambda batch: call(batch.astype(np.float32) / 255)
+
+
+def _check_fits(call: Classifier, model_dir: Path, experiment: Experiment) -> None:
+    """Raises InputError if a function has other images or classes than experiment.json, which a user may have edited.
+
+    Classifies a black image: the signature of a SavedModel leaves the shape of images open.
+    """
+    height, width, _channels = experiment.image_shape
+    try:
+        fits = call(np.zeros([1, height, width], np.float32)).shape == (1, experiment.classes)
+    except tf.errors.InvalidArgumentError:
+        fits = False
+    if not fits:
+        expected = f"{height}x{width} images and {experiment.classes} classes"
+        raise InputError(f"--model_dir {model_dir}: its network is not for the {expected} of its experiment.json")
 
 
 def _saved_model(session: tf.compat.v1.Session, folder: Path) -> Tuple[tf.Tensor, tf.Tensor]:
