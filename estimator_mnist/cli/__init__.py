@@ -1,1 +1,1 @@
-"""The commands, from words to exit codes, and what a run prints."""
+"""The command line: commands, their help, and what a run prints."""

@@ -1,1 +1,1 @@
-"""What a run is: the Experiment, the recipes, and the flags that describe one."""
+"""The Experiment, which describes a run, and the flags that describe an Experiment."""

@@ -1,1 +1,1 @@
-"""What the operating system and the Python interpreter are asked for; knows nothing of networks, data or runs."""
+"""The operating system and the Python interpreter. Nothing here knows networks, data or runs."""
