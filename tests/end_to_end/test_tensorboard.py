@@ -1,4 +1,4 @@
-"""TensorBoard in a browser: every tab is opened, and shows what the runs wrote for it. Nothing leaves the machine."""
+"""TensorBoard in a browser: every tab shows what the runs wrote for it, and no request leaves the machine."""
 
 import os
 import re
@@ -22,7 +22,7 @@ RUNS = {
     "digits-dense": ["--model", "dense", "--train_steps", "126", "--evals", "3"],
     "digits-lenet5": ["--model", "lenet5", "--train_steps", "40", "--evals", "2"],
 }
-EVENT_BYTES = 20_000_000  # what a default run may leave for TensorBoard
+MAX_BYTES = 20_000_000  # what a default run may leave for TensorBoard
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def runs(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(runs: Path, tmp_path_factory) -> Iterator[str]:
-    """Where TensorBoard answers: a free port of the loopback interface."""
+    """The address at which TensorBoard answers: a free port of the loopback interface."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -62,22 +62,23 @@ def address(runs: Path, tmp_path_factory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with playwright.sync_playwright() as player:
-        # Chromium refuses its sandbox to root, whom CI often is. It sees nothing here but our own pages.
+        # Chromium's sandbox does not work for root, and CI often runs as root. Only this project's pages are opened.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        opened = player.chromium.launch(executable_path=BROWSER, args=arguments)
-        yield opened
-        opened.close()
+        chromium = player.chromium.launch(executable_path=BROWSER, args=arguments)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    opened, asked = browser.new_page(viewport={"width": 1500, "height": 1400}), []
-    opened.set_default_timeout(PATIENCE * 1000)
+    """A new page. Asserts, after the test, that it requested nothing from another address."""
+    page, requested = browser.new_page(viewport={"width": 1500, "height": 1400}), []
+    page.set_default_timeout(PATIENCE * 1000)
     expect.set_options(timeout=PATIENCE * 1000)
-    opened.on("request", lambda request: asked.append(request.url))
-    yield opened
-    opened.close()
-    assert asked and all(url.startswith((address, "data:", "blob:")) for url in asked)
+    page.on("request", lambda request: requested.append(request.url))
+    yield page
+    page.close()
+    assert requested and all(url.startswith((address, "data:", "blob:")) for url in requested)
 
 
 def test_scalars_of_all_runs(page: Page, address: str):
@@ -85,22 +86,22 @@ def test_scalars_of_all_runs(page: Page, address: str):
     for run in RUNS:
         expect(page.get_by_text(run, exact=True).first).to_be_visible()
         expect(page.get_by_text(f"{run}/eval_test", exact=True).first).to_be_visible()
-    found = page.locator("tf-category-paginated-view").first
-    expect(found.locator("tf-scalar-card")).to_have_count(4)
-    lines = found.locator("tf-scalar-card", has_text="loss").locator("vz-line-chart2 svg path")
+    results = page.locator("tf-category-paginated-view").first
+    expect(results.locator("tf-scalar-card")).to_have_count(4)
+    lines = results.locator("tf-scalar-card", has_text="loss").locator("vz-line-chart2 svg path")
     expect(lines.first).to_be_attached()
-    drawn = [re.findall(r"[ML]", line.get_attribute("d") or "") for line in lines.all()]
-    assert sum(len(points) >= 2 for points in drawn) >= 4, "training and test of both runs"
+    points_of_lines = [re.findall(r"[ML]", line.get_attribute("d") or "") for line in lines.all()]
+    assert sum(len(points) >= 2 for points in points_of_lines) >= 4, "training and test of both runs"
 
 
-def test_images_are_there_and_whole(page: Page, address: str):
+def test_all_images_load_completely(page: Page, address: str):
     page.goto(f"{address}/#images&tagFilter=.")
-    found = page.locator("tf-category-paginated-view").first
-    images = found.locator("tf-image-loader img")
+    results = page.locator("tf-category-paginated-view").first
+    images = results.locator("tf-image-loader img")
     names = ("confusion_matrix", "mistakes", "reliability", "filters")
     expect(images).to_have_count(len(names) * len(RUNS))
     for name in names:
-        expect(found.locator("tf-image-loader", has_text=name)).to_have_count(len(RUNS))
+        expect(results.locator("tf-image-loader", has_text=name)).to_have_count(len(RUNS))
     for image in images.all():
         image.scroll_into_view_if_needed()
         page.wait_for_function("image => image.complete && image.naturalWidth > 100", arg=image.element_handle())
@@ -127,7 +128,7 @@ def test_histograms_of_weights_and_gradients(page: Page, address: str):
 def test_hyperparameters_of_all_runs_in_one_table(page: Page, address: str):
     page.goto(f"{address}/#hparams")
     table = page.locator("tf-hparams-table-view")
-    for text in (*RUNS, "batch_size", "test accuracy"):  # the table opens with the first five by the alphabet
+    for text in (*RUNS, "batch_size", "test accuracy"):  # at first the table shows five columns, in alphabetical order
         expect(table.get_by_text(text, exact=True).first).to_be_visible()
     for name in ("dropout_rate", "learning_rate", "optimizer", "seed", "model"):
         expect(page.locator("tf-hparams-query-pane").get_by_text(name, exact=True).first).to_be_attached()
@@ -149,30 +150,30 @@ def test_the_projector_shows_the_test_split(page: Page, address: str):
     expect(projector.get_by_text("Points: 1000").first).to_be_visible()
 
 
-def test_the_report_opens_from_disk_in_light_in_dark_and_narrow(browser: Browser, runs: Path):
-    def shade(page: Page) -> int:
+def test_the_report_opens_from_disk_in_light_and_dark_mode_and_on_a_narrow_screen(browser: Browser, runs: Path):
+    def brightness(page: Page) -> int:
         colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
         return sum(int(part) for part in re.findall(r"\d+", colour)[:3])
 
-    shades = []
+    backgrounds = []
     for scheme, width in (("light", 1100), ("dark", 1100), ("light", 390)):
-        opened, asked = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme), []
-        opened.on("request", lambda request, asked=asked: asked.append(request.url))
-        opened.goto((runs / "digits-dense" / "report.html").as_uri())
-        assert len([url for url in asked if not url.startswith("data:")]) == 1
-        assert opened.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)")
-        assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
-        shades.append(shade(opened))
+        report, requested = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme), []
+        report.on("request", lambda request, requested=requested: requested.append(request.url))
+        report.goto((runs / "digits-dense" / "report.html").as_uri())
+        assert len([url for url in requested if not url.startswith("data:")]) == 1
+        assert report.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)")
+        assert report.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+        backgrounds.append(brightness(report))
         if scheme == "dark":
-            opened.emulate_media(media="print", color_scheme="dark")
-            assert shade(opened) == 3 * 255, "printed on white"
-        opened.close()
-    assert shades[0] == shades[2] == 3 * 255 and shades[1] < 150
+            report.emulate_media(media="print", color_scheme="dark")
+            assert brightness(report) == 3 * 255, "printed on white"
+        report.close()
+    assert backgrounds[0] == backgrounds[2] == 3 * 255 and backgrounds[1] < 150
 
 
 def test_what_a_run_leaves_for_tensorboard_stays_small(runs: Path):
-    """The parts that do not grow with the data here, and those that do by what they would be for 10,000 images."""
+    """The runs have 1,000 test images: the projector's files, which grow with them, count tenfold."""
     for name in RUNS:
         files = [*(runs / name).glob("events*"), *(runs / name / "eval_test").iterdir()]
         projector = sum(path.stat().st_size for path in (runs / name / "projector").iterdir())
-        assert sum(path.stat().st_size for path in files) + 10 * projector < EVENT_BYTES
+        assert sum(path.stat().st_size for path in files) + 10 * projector < MAX_BYTES
