@@ -1,5 +1,7 @@
-"""The same work by this project and by its peers, each a program of its own: `python -m benchmarks.peers.NAME TASK`.
+"""The same training by this project and by its peers, each a separate program that a benchmark starts.
 
-Every one trains the network of the task on the whole of MNIST with Adam 0.001 and prints one line of JSON:
-{"images_per_second": F}. A warm-up of `Task.warm_up` steps is left out.
+    python -I estimator_mnist/system/run_module.py benchmarks.peers.NAME MODEL IDX_DIR VARIANT
+
+Each trains the network of `Task.model` on all of MNIST with Adam 0.001 and prints one line of JSON,
+{"images_per_second": F}, which does not count the `Task.warm_up` steps.
 """

@@ -1,5 +1,10 @@
-"""How long processes take to add up a vector, by the project's own all-reduce, in a loop as in training: TF_CONFIG's
-chief prints JSON, {"seconds": [of each session call, per all-reduce]}. Words: how many float32 the vector holds."""
+"""The time of an all-reduce of the workers in TF_CONFIG, by the project's own code, in a loop as in training.
+
+    python -I estimator_mnist/system/run_module.py benchmarks.peers.all_reduce SIZE
+
+SIZE is the number of float32 values in the vector. The chief prints one line of JSON, {"seconds": [a value for each
+session call, per all-reduce]}.
+"""
 
 import json
 import sys
@@ -12,7 +17,7 @@ import tensorflow as tf
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.distribute import strategies, tf_config
 
-LOOPS, CALLS = 50, 12  # all-reduces in a session call, and calls; the first two of them warm up
+LOOPS, CALLS = 50, 12  # all-reduces per session call, and session calls, of which the first two are the warm-up
 
 
 class Timer(tf.estimator.SessionRunHook):

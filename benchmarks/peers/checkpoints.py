@@ -1,8 +1,8 @@
-"""How long the writing of a checkpoint holds up training, by the saver of the main job.
+"""How long training waits for a checkpoint to be written, by the saver of the main job.
 
-    python -m benchmarks.peers.checkpoints MODEL IDX_DIR CHECKPOINTS
+    python -I estimator_mnist/system/run_module.py benchmarks.peers.checkpoints MODEL IDX_DIR CHECKPOINTS
 
-Prints one line of JSON: {"seconds": [of each checkpoint]}.
+Prints one line of JSON: {"seconds": [a value for each checkpoint]}.
 """
 
 import json
@@ -43,4 +43,4 @@ with tempfile.TemporaryDirectory() as scratch:
         lambda: train_input_fn(split, experiment.batch_size, stops=experiment.evaluation_steps),
         hooks=[saver],
     )
-print(json.dumps({"seconds": seconds[:checkpoints]}), flush=True)  # Estimator saves once more at the end
+print(json.dumps({"seconds": seconds[:checkpoints]}), flush=True)  # Estimator saves one more at the end

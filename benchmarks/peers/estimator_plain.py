@@ -1,4 +1,4 @@
-"""An Estimator as the examples of its time are written: TFDS pipeline, tf.compat.v1 layers and optimizer."""
+"""An Estimator in the style of the examples of its time: TFDS pipeline, tf.compat.v1 layers and optimizer."""
 
 import tempfile
 import time

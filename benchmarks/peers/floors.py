@@ -1,7 +1,7 @@
-"""What the machine could do at best: "matmul", the peak of a large product, and the bare arithmetic of a step.
+"""Upper bounds of the throughput on this machine: the bare arithmetic of a step, or its arithmetic at the matmul peak.
 
-Prints images per second as the peers do: for dense those of a step that does nothing but its products and Adam's update
-of its large kernel, in TensorFlow ops; for conv those of its arithmetic at the matmul peak.
+Prints images per second as the peers do. For dense: a step of nothing but its matrix products and Adam's update of its
+large kernel, in TensorFlow ops. For conv, variant "matmul": the arithmetic of a step at the speed of a large product.
 """
 
 import time
@@ -12,12 +12,12 @@ import tensorflow as tf
 from benchmarks.peers.task import from_command_line, report
 
 task = from_command_line()
-# Multiply-adds of a trained image: forward, and twice that backward but for the first layer's input gradient.
+# FLOPs of a trained image: forward, and twice as many backward, except for the input gradient of the first layer.
 CONV_FLOPS = 2 * (24 * 24 * 64 * 25 * 2 + 10 * 10 * 96 * 576 * 3 + 2400 * 128 * 3 + 128 * 10 * 3)
 
 
 def matmul_peak() -> float:
-    """Returns FLOP/s of a product of 4096-cubes, the best of five."""
+    """Returns the FLOP/s of a product of two 4096 x 4096 matrices, the best of five."""
     a = tf.random.uniform([4096, 4096])
     best = float("inf")
     for _ in range(5):
@@ -28,14 +28,16 @@ def matmul_peak() -> float:
 
 
 def bare_dense_steps(session: tf.compat.v1.Session, steps: int) -> tf.Operation:
-    """Returns an op that makes so many steps of nothing but products and Adam, arranged as it goes fastest here: the
-    hidden layer in two halves, each product in one thread."""
+    """Returns an op that runs `steps` steps of nothing but products and Adam, in the fastest arrangement found.
+
+    The hidden layer is split into two halves, and each product runs in one thread.
+    """
     x = tf.identity(tf.compat.v1.Variable(tf.random.uniform([64, 784]), use_resource=False))
-    made = [(variable([784, 64]), variable([64, 10]), variable([784, 64]), variable([784, 64])) for _ in range(2)]
+    halves = [(variable([784, 64]), variable([64, 10]), variable([784, 64]), variable([784, 64])) for _ in range(2)]
 
     def step(number: tf.Tensor) -> tf.Tensor:
         updates = []
-        for kernel, out_kernel, m, v in made:
+        for kernel, out_kernel, m, v in halves:
             with tf.control_dependencies([number]):
                 hidden = tf.matmul(x, kernel.read_value())
             logits = tf.matmul(hidden, out_kernel)

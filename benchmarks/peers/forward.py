@@ -1,8 +1,8 @@
 """A bare forward pass over the test split: this project's network in one session, without Estimator and tf.data.
 
-    python -m benchmarks.peers.forward MODEL IDX_DIR PASSES
+    python -I estimator_mnist/system/run_module.py benchmarks.peers.forward MODEL IDX_DIR PASSES
 
-Prints one line of JSON: {"seconds": [of each pass after the first]}.
+Prints one line of JSON: {"seconds": [a value for each pass after the first]}.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Keras's `fit`, on TensorFlow 2.15: "plain", the pipeline of the tutorials, and "best", its own fastest settings."""
+"""Keras's `fit` on TensorFlow 2.15: "plain", the pipeline of the tutorials, or "best", its fastest settings."""
 
 import os
 from typing import Any

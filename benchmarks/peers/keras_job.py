@@ -1,9 +1,10 @@
-"""The whole job as Keras's tutorial does it (https://www.tensorflow.org/datasets/keras_example), a script of its own.
+"""The complete job as Keras's tutorial does it (https://www.tensorflow.org/datasets/keras_example), in one script.
 
-    python -m benchmarks.peers.keras_job MODEL SEED EPOCHS ACCURACY
+    python -I estimator_mnist/system/run_module.py benchmarks.peers.keras_job MODEL SEED EPOCHS ACCURACY
 
-With ACCURACY 0: `fit` for EPOCHS, then `evaluate` once. Else `evaluate` after every epoch until the test accuracy is
-ACCURACY, at most EPOCHS times. Prints one line of JSON: {"test_accuracy": [of each evaluation], "at": [time.time()]}.
+With ACCURACY 0: `fit` for EPOCHS, then `evaluate` once. Otherwise `evaluate` after every epoch until the test accuracy
+reaches ACCURACY, at most EPOCHS times. Prints one line of JSON with a value for each evaluation, of which "at" is
+time.time(): {"test_accuracy": [...], "at": [...]}.
 """
 
 import json
@@ -16,7 +17,7 @@ import tensorflow_datasets as tfds
 from benchmarks.peers.keras_network import create
 from benchmarks.peers.task import LEARNING_RATE, SIZES
 
-name, seed, epochs, wanted = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+name, seed, epochs, target_accuracy = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 batch_size = SIZES[name][0]
 tf.keras.utils.set_random_seed(seed)
 
@@ -36,10 +37,10 @@ model = create(name)
 loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 model.compile(tf.keras.optimizers.Adam(LEARNING_RATE), loss, metrics=["accuracy"])
 accuracies, at = [], []
-for _ in range(epochs if wanted else 1):
-    model.fit(train, epochs=1 if wanted else epochs, verbose=0)
+for _ in range(epochs if target_accuracy else 1):
+    model.fit(train, epochs=1 if target_accuracy else epochs, verbose=0)
     accuracies.append(model.evaluate(test, verbose=0)[1])
     at.append(time.time())
-    if wanted and accuracies[-1] >= wanted:
+    if target_accuracy and accuracies[-1] >= target_accuracy:
         break
 print(json.dumps({"test_accuracy": accuracies, "at": at}), flush=True)

@@ -8,7 +8,7 @@ layers = tf.keras.layers
 
 
 def create(model: str) -> tf.keras.Sequential:
-    """Returns "dense" or "conv", not compiled."""
+    """Returns the network "dense" or "conv", not compiled."""
     if model == "dense":
         body = [layers.Flatten(input_shape=(28, 28, 1))]
     else:

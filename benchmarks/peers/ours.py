@@ -1,4 +1,4 @@
-"""This project: its model_fn, its input, its hooks, through `Estimator.train`, as the main job runs it."""
+"""This project: its model_fn, input pipeline and hooks by `Estimator.train`, as the main job runs them."""
 
 import tempfile
 import time

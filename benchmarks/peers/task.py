@@ -1,4 +1,4 @@
-"""What is trained: one definition for all peers. No framework in it, for each peer has its own environment."""
+"""The training task: one definition for all peers. It imports no framework: each peer has its own environment."""
 
 import json
 import sys
@@ -10,14 +10,14 @@ import numpy as np
 
 
 class Task(NamedTuple):
-    """A network, by `--model`'s name, with the notebook's batch size and dropout, and how long it is trained."""
+    """A network of `--model`, with the notebook's batch size and dropout, and the length of its training."""
 
     model: str
     batch_size: int
-    warm_up: int  # steps before the clock starts
-    steps: int  # on the clock
+    warm_up: int  # steps before the measured ones
+    steps: int  # measured steps
     variant: str  # of the peer
-    idx_dir: str  # the decoded MNIST, four IDX files
+    idx_dir: str  # folder of the four decoded IDX files of MNIST
 
 
 SIZES = {"dense": (64, 300, 3000), "conv": (128, 15, 105)}
@@ -39,7 +39,7 @@ def images_and_labels(task: Task) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def measure(task: Task, train: Callable[[int], object]) -> None:
-    """Calls train(steps) for the warm-up and then on the clock, and prints the figure."""
+    """Calls train(steps) for the warm-up and then for the measured steps, and prints the throughput."""
     train(task.warm_up)
     began = time.perf_counter()
     train(task.steps)

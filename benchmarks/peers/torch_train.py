@@ -1,4 +1,4 @@
-"""PyTorch: "loader" with DataLoader; "indexed" by hand with fused Adam; "compiled", the same compiled."""
+"""PyTorch: "loader", with a DataLoader; "indexed", with batches by indexing; "compiled", indexed and compiled."""
 
 import torch
 from torch import nn
