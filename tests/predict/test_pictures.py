@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import zlib
 from typing import Callable, Dict, List
 
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
+from support import ROOT
 
 from estimator_mnist.predict.pictures import decode, reader
 from estimator_mnist.predict.pictures.decode import Preparation
@@ -291,6 +294,12 @@ def test_folders_are_read_in_sorted_order_with_their_subfolders(tmp_path):
     paths = [source.file for source in reader.find([folder, f"{folder}/a/notes.txt", f"{folder}/c"])]
     assert [os.path.relpath(path, folder) for path in paths] == ["a/1.webp", "a/2.JPG", "b.png", "a/notes.txt", "c"]
     assert "holds no image files" in str(next(reader.find([f"{folder}/c"])).error)
+
+
+def test_reading_pictures_imports_no_tensorflow():
+    code = "import sys; from estimator_mnist.predict.pictures import reader; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
 
 
 ORIGINALS: List[bytes] = []
