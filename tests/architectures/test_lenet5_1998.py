@@ -9,12 +9,11 @@ import pytest
 import tensorflow as tf
 from support import end, resumes_to_the_same_end, start, wait_for
 
-from estimator_mnist.architectures.lenet5_1998 import digit_codes, hessian_diagonal
-from estimator_mnist.architectures.lenet5_1998 import network as lenet5_1998
+from estimator_mnist.architectures import create_network
+from estimator_mnist.architectures.lenet5_1998 import digit_codes, hessian_diagonal, paper_layers, penalties
 from estimator_mnist.config.experiment import LOSSES, Experiment
-from estimator_mnist.layers import network as networks
 from estimator_mnist.layers import scaled_tanh
-from estimator_mnist.model import losses, optimizers
+from estimator_mnist.model import losses, schedules
 from estimator_mnist.model.model_fn import model_fn
 from input_fns import InputError
 from input_fns.sources import idx
@@ -47,21 +46,21 @@ def digits(sample):
 def computed(digits):
     """The weights, by (layer, weight), and the output of each layer, by name, of an untrained network."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        network = networks.create(experiment(seed=3))
+        network = create_network(experiment(seed=3))
         network.build(3)
         outputs = [output for (output,) in network.outputs(tf.constant(digits[0]))]
         session.run(tf.compat.v1.global_variables_initializer())
-        weights = session.run({key: made.parts[0] for key, made in network.variables.items()})
+        weights = session.run({key: variable.parts[0] for key, variable in network.variables.items()})
         return weights, dict(zip([layer.name for layer in network.layers], session.run(outputs)))
 
 
-def test_every_layer_has_the_paper_s_shape_and_parameters():
-    network = networks.create(experiment())
+def test_every_layer_has_the_shape_and_parameters_of_the_paper():
+    network = create_network(experiment())
     assert network.table() == ROWS
     assert network.parameters == 60_000
 
 
-def test_the_input_is_the_image_amid_background(digits, computed):
+def test_the_input_is_the_image_on_background(digits, computed):
     plane = computed[1]["input"]
     assert np.allclose(plane[:, 2:30, 2:30], digits[0] * 1.275 - 0.1, atol=1e-6)
     border = np.ones((32, 32), bool)
@@ -74,13 +73,13 @@ def squash(x):
     return 1.7159 * np.tanh(2 / 3 * x)
 
 
-def test_squashing_keeps_one():
+def test_the_squashing_function_maps_one_to_one():
     with tf.compat.v1.Session() as session:
         assert np.allclose(session.run(scaled_tanh(tf.constant([1.0, -1.0]))), [1, -1], atol=1e-4)
 
 
 @pytest.mark.parametrize("layer, below", [("s2", "c1"), ("s4", "c3")])
-def test_subsampling_squashes_a_coefficient_times_the_window_s_sum_plus_a_bias(layer, below, computed):
+def test_subsampling_squashes_coefficient_times_window_sum_plus_bias(layer, below, computed):
     weights, outputs = computed
     x = outputs[below]
     total = x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]
@@ -88,34 +87,34 @@ def test_subsampling_squashes_a_coefficient_times_the_window_s_sum_plus_a_bias(l
     assert np.allclose(outputs[layer], expected, atol=1e-5)
 
 
-def test_c3_sees_the_maps_of_table_1(computed):
+def test_c3_is_connected_to_the_maps_of_table_1(computed):
     weights, outputs = computed
     x, kernel, first = outputs["s2"], weights["c3", "kernel"], 0
-    assert [len(maps) for maps in lenet5_1998.C3_SEES] == [3] * 6 + [4] * 9 + [6]
-    assert all(sum(seen in maps for maps in lenet5_1998.C3_SEES) == 10 for seen in range(6))
-    for number, maps in enumerate(lenet5_1998.C3_SEES):
+    assert [len(maps) for maps in paper_layers.C3_SEES] == [3] * 6 + [4] * 9 + [6]
+    assert all(sum(seen in maps for maps in paper_layers.C3_SEES) == 10 for seen in range(6))
+    for number, maps in enumerate(paper_layers.C3_SEES):
         own = kernel[:, :, first : first + len(maps)]
         first += len(maps)
-        patch = x[:, 2:7, 3:8][..., list(maps)]  # what the unit at row 2, column 3 sees
+        patch = x[:, 2:7, 3:8][..., list(maps)]  # the input of the unit at row 2, column 3
         expected = squash((patch * own).sum((1, 2, 3)) + weights["c3", "bias"][number])
         assert np.allclose(outputs["c3"][:, 2, 3, number], expected, atol=1e-5)
     assert first == kernel.shape[2] == 60
 
 
-def test_each_unit_of_c5_sees_all_of_s4(computed):
+def test_each_unit_of_c5_is_connected_to_all_of_s4(computed):
     weights, outputs = computed
     sums = outputs["s4"].reshape(-1, 400) @ weights["c5", "kernel"].reshape(400, 120) + weights["c5", "bias"]
     assert outputs["c5"].shape[1:] == (1, 1, 120)
     assert np.allclose(outputs["c5"][:, 0, 0], squash(sums), atol=1e-5)
 
 
-def test_weights_are_drawn_within_2_4_over_the_inputs(computed):
+def test_weights_are_drawn_within_2_4_divided_by_the_inputs(computed):
     weights, _ = computed
     for (layer, _), value in weights.items():
         if layer != "c3":
             assert np.abs(value).max() <= 2.4 / FAN_IN[layer]
             assert value.size < 100 or np.abs(value).max() > 0.9 * 2.4 / FAN_IN[layer]
-    inputs = np.repeat([25 * len(maps) for maps in lenet5_1998.C3_SEES], [len(m) for m in lenet5_1998.C3_SEES])
+    inputs = np.repeat([25 * len(maps) for maps in paper_layers.C3_SEES], [len(m) for m in paper_layers.C3_SEES])
     share = np.abs(weights["c3", "kernel"]).max((0, 1)) / (2.4 / inputs)
     assert share.max() <= 1 and share.min() > 0.6
 
@@ -144,7 +143,7 @@ def expected_loss(name, y, labels):
     right = y[np.arange(len(y)), labels]
     if name == "mse":
         return right
-    rest = np.exp(-losses.RUBBISH_PENALTY) if name == "map" else 0.0
+    rest = np.exp(-penalties.RUBBISH_PENALTY) if name == "map" else 0.0
     return right + np.log(rest + np.exp(-y).sum(1))
 
 
@@ -153,22 +152,24 @@ def test_the_losses_are_those_of_equations_8_and_9(loss):
     rng = np.random.default_rng(0)
     y, labels = rng.uniform(0, 40, (50, 10)), np.arange(50) % 10
     y[::2] /= 10
-    made = experiment(loss=loss)
+    function = losses.create(experiment(loss=loss))
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         logits, classes = tf.constant(-y, tf.float32), tf.constant(labels, tf.int32)
-        values = losses.of_examples(made, classes, logits)
-        in_training, gradient = losses.with_gradient(made, classes, logits)
-        judge = tf.gradients(values, logits)[0]
-        share = losses.posterior(made, logits)
-        values, in_training, gradient, judge, share = session.run([values, in_training, gradient, judge, share])
+        values = function.per_example(classes, logits)
+        in_training, gradient = function.with_gradient(classes, logits)
+        automatic = tf.gradients(values, logits)[0]
+        posterior = penalties.posterior(loss, logits)
+        values, in_training, gradient, automatic, posterior = session.run(
+            [values, in_training, gradient, automatic, posterior]
+        )
     assert np.allclose(values, expected_loss(loss, y, labels), atol=1e-4)
-    assert np.allclose(in_training, values, atol=1e-5) and np.allclose(gradient, judge, atol=1e-5)
-    assert np.allclose(share - np.eye(10)[labels], gradient, atol=1e-5)
+    assert np.allclose(in_training, values, atol=1e-5) and np.allclose(gradient, automatic, atol=1e-5)
+    assert np.allclose(posterior - np.eye(10)[labels], gradient, atol=1e-5)
     assert (values >= 0).all()
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_loss_s_second_derivative_to_f6_is_exact(loss):
+def test_the_second_derivative_of_the_loss_to_f6_is_exact(loss):
     rng = np.random.default_rng(1)
     codes = digit_codes.codes(10).astype(np.float64)
     x = codes[[3, 8]] * [[0.2], [0.6]] + 0.1 * rng.standard_normal((2, 84))  # between the classes
@@ -182,22 +183,22 @@ def test_the_loss_s_second_derivative_to_f6_is_exact(loss):
         aside = np.zeros(84)
         aside[unit] = step
         expected[:, unit] = (value(x + aside) - 2 * value(x) + value(x - aside)) / step**2
-    made = experiment(loss=loss)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        layer = networks.create(made).layers[-1]
+        layer = create_network(experiment(loss=loss)).layers[-1]
         inputs = tf.constant(x, tf.float32)
-        found = session.run(layer.second_derivative(inputs, losses.posterior(made, layer.compute(inputs, {}))))
-    assert np.allclose(found, expected, atol=2e-3) and (found >= 0).all()
+        posterior = penalties.posterior(loss, layer.compute(inputs, {}))
+        derivative = session.run(layer.second_derivative(inputs, posterior))
+    assert np.allclose(derivative, expected, atol=2e-3) and (derivative >= 0).all()
 
 
 def conv_uses(x, size):
-    """Returns what each of a kernel's weights meets at each position: [n, rows, columns, size, size, maps]."""
+    """Returns the inputs of each weight of a kernel at each position: [n, rows, columns, size, size, maps]."""
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), (1, 2))
     return np.moveaxis(windows, 3, -1)
 
 
 def test_second_derivatives_are_propagated_as_in_appendix_c(digits, computed):
-    """Equations 25 and 27 again, connection by connection, in NumPy, for the loss of equation 8."""
+    """Against equations 25 and 27 in NumPy, connection by connection, for the loss of equation 8."""
     weights, outputs = {key: value.astype(np.float64) for key, value in computed[0].items()}, computed[1]
 
     def slope(name):  # of 1.7159 tanh(2x/3), from its value
@@ -217,24 +218,23 @@ def test_second_derivatives_are_propagated_as_in_appendix_c(digits, computed):
     expected["s4", "bias"] = of_sum.sum((0, 1, 2)) / n
     of_sum = (of_sum * weights["s4", "coefficient"] ** 2).repeat(2, 1).repeat(2, 2) * slope("c3") ** 2
     uses = conv_uses(outputs["s2"].astype(np.float64), 5) ** 2
-    connections = [(seen, number) for number, maps in enumerate(lenet5_1998.C3_SEES) for seen in maps]
+    connections = [(seen, number) for number, maps in enumerate(paper_layers.C3_SEES) for seen in maps]
     parts = [np.einsum("nrc,nrcij->ij", of_sum[..., number], uses[..., seen]) for seen, number in connections]
     expected["c3", "kernel"] = np.stack(parts, -1) / n
     expected["c3", "bias"] = of_sum.sum((0, 1, 2)) / n
-    for loss in ("mse", "map"):  # alike, where all digits are far from all codes
+    for loss in ("mse", "map"):  # equal where all digits are far from all codes
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-            made = experiment(loss=loss)
-            network = networks.create(made)
+            network = create_network(experiment(loss=loss))
             values = {key: [tf.constant(value)] for key, value in computed[0].items()}
-            found = session.run(hessian_diagonal.diagonal(made, network, values, tf.constant(digits[0])))
-        assert set(found) == set(weights)
-        assert all((value >= 0).all() and np.isfinite(value).all() for value in found.values())
+            diagonal = session.run(hessian_diagonal.diagonal(loss, network, values, tf.constant(digits[0])))
+        assert set(diagonal) == set(weights)
+        assert all((value >= 0).all() and np.isfinite(value).all() for value in diagonal.values())
         for key, value in expected.items():
-            assert np.allclose(found[key], value, rtol=1e-3, atol=1e-9), key
+            assert np.allclose(diagonal[key], value, rtol=1e-3, atol=1e-9), key
 
 
-def test_the_paper_s_schedule():
-    made = experiment(
+def test_the_learning_rates_of_the_paper():
+    short = experiment(
         learning_rate=0.0005,
         learning_rate_schedule="paper",
         train_examples=5,
@@ -243,7 +243,7 @@ def test_the_paper_s_schedule():
         loss="mse",
     )
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        rates = session.run(optimizers.learning_rate(made, tf.range(60, dtype=tf.int64)))
+        rates = session.run(schedules.learning_rate(short, tf.range(60, dtype=tf.int64)))
     expected = [0.0005] * 2 + [0.0002] * 3 + [0.0001] * 3 + [0.00005] * 4 + [0.00001] * 8
     assert np.allclose(rates, np.repeat(expected, 3))
 
@@ -252,14 +252,14 @@ LECUN = {"loss": "mse", "optimizer": "lecun", "learning_rate": 0.0005, "learning
 
 
 def trained(digits, calls, steps_per_loop, batch_size=4, **fields):
-    """Trains on passes over 40 digits, cut into so many examples a session call; returns the variables by name."""
+    """Returns the variables, by name, after some session calls on successive blocks of 40 digits."""
     images, labels = digits
-    made = experiment(train_examples=40, batch_size=batch_size, iterations_per_loop=steps_per_loop, **LECUN, **fields)
+    short = experiment(train_examples=40, batch_size=batch_size, iterations_per_loop=steps_per_loop, **LECUN, **fields)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         image = tf.compat.v1.placeholder(tf.float32, [None, 28, 28, 1])
         label = tf.compat.v1.placeholder(tf.int32, [None])
         features = {"image": image, "first_image": tf.constant(images[:20])}
-        train_op = model_fn(features, label, tf.estimator.ModeKeys.TRAIN, {"experiment": made}).train_op
+        train_op = model_fn(features, label, tf.estimator.ModeKeys.TRAIN, {"experiment": short}).train_op
         session.run(tf.compat.v1.global_variables_initializer())
         rows = steps_per_loop * batch_size
         for call in range(calls):
@@ -268,38 +268,33 @@ def trained(digits, calls, steps_per_loop, batch_size=4, **fields):
         return {variable.op.name: session.run(variable) for variable in tf.compat.v1.global_variables()}
 
 
-def test_lecun_steps_by_the_rate_over_mu_plus_the_second_derivative(digits):
+def test_a_step_of_lecun_is_rate_times_gradient_over_mu_plus_the_second_derivative(digits):
     before, after, later, next_pass = (trained(digits, calls, 1) for calls in (0, 1, 10, 11))
     images, labels = digits
-    made = experiment(**LECUN)
+    short = experiment(**LECUN)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        network = networks.create(made)
-        values = {key: [tf.constant(before["/".join(key)])] for key in weight_keys(network)}
-        loss = tf.reduce_sum(
-            losses.of_examples(made, tf.constant(labels[:4]), network(tf.constant(images[:4]), values=values))
-        )
+        network = create_network(short)
+        values = {key: [tf.constant(before["/".join(key)])] for key in network.trained()}
+        logits = network(tf.constant(images[:4]), values=values)
+        loss = tf.reduce_sum(losses.create(short).per_example(tf.constant(labels[:4]), logits))
         gradients = dict(zip(values, session.run(tf.gradients(loss, [value for (value,) in values.values()]))))
-        grown = hessian_diagonal.grown(network, values)
-        of_first = session.run(hessian_diagonal.diagonal(made, network, grown, tf.constant(images[:20])))
+        wider = hessian_diagonal.as_if_drawn_wider(network, values)
+        of_first = session.run(hessian_diagonal.diagonal("mse", network, wider, tf.constant(images[:20])))
         values = {key: [tf.constant(later["/".join(key)])] for key in values}
-        of_second = session.run(hessian_diagonal.diagonal(made, network, values, tf.constant(images[:20])))
+        of_second = session.run(hessian_diagonal.diagonal("mse", network, values, tf.constant(images[:20])))
     for key, gradient in gradients.items():
         name = "/".join(key)
         step = 0.0005 / (0.02 + of_first[key]) * gradient
         assert np.allclose(before[name] - after[name], step, rtol=2e-3, atol=1e-7), name
-        # Estimated at the first step of each pass, kept until the next, and never smaller than before.
+        # Estimated at the first step of each pass, kept until the next, and never decreasing.
         largest = np.maximum(of_first[key], of_second[key])
         assert np.allclose(later[f"{name}/lecun/curvature"], of_first[key], rtol=1e-4)
         assert np.allclose(next_pass[f"{name}/lecun/curvature"], largest, rtol=1e-4)
     assert any((of_second[key] > of_first[key]).any() for key in gradients)
 
 
-def weight_keys(network):
-    return [(layer.name, name) for layer, name, _ in network.weights()]
-
-
 @pytest.mark.parametrize("batch_size, steps_per_loop", [(1, 20), (4, 5), (4, 10)])
-def test_lecun_learns_the_same_however_its_steps_are_cut_into_session_calls(digits, batch_size, steps_per_loop):
+def test_lecun_is_bitwise_equal_however_its_steps_are_divided_into_session_calls(digits, batch_size, steps_per_loop):
     steps = 120 // batch_size  # three passes
     one_by_one = trained(digits, steps, 1, batch_size)
     in_blocks = trained(digits, steps // steps_per_loop, steps_per_loop, batch_size)
@@ -308,31 +303,32 @@ def test_lecun_learns_the_same_however_its_steps_are_cut_into_session_calls(digi
         assert np.array_equal(value, in_blocks[name]), name
 
 
-def test_grown_weights_are_of_a_size_that_falls_with_the_root_of_the_inputs(computed):
+def test_wider_weights_shrink_with_the_square_root_of_the_inputs(computed):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        network = networks.create(experiment())
+        network = create_network(experiment())
         values = {key: [tf.constant(value)] for key, value in computed[0].items()}
-        grown = session.run({key: part for key, (part,) in hessian_diagonal.grown(network, values).items()})
+        as_parts = hessian_diagonal.as_if_drawn_wider(network, values)
+        wider = session.run({key: part for key, (part,) in as_parts.items()})
     for layer, inputs in FAN_IN.items():
-        factor = hessian_diagonal.GROWN / 2.4 * np.sqrt(inputs)
-        assert np.allclose(grown[layer, "bias"], computed[0][layer, "bias"] * factor, rtol=1e-5)
-    of_first = grown["c3", "kernel"][..., :3] / computed[0]["c3", "kernel"][..., :3]
-    assert np.allclose(of_first, hessian_diagonal.GROWN / 2.4 * np.sqrt(75), rtol=1e-5)
+        factor = hessian_diagonal.WIDER / 2.4 * np.sqrt(inputs)
+        assert np.allclose(wider[layer, "bias"], computed[0][layer, "bias"] * factor, rtol=1e-5)
+    of_first = wider["c3", "kernel"][..., :3] / computed[0]["c3", "kernel"][..., :3]
+    assert np.allclose(of_first, hessian_diagonal.WIDER / 2.4 * np.sqrt(75), rtol=1e-5)
 
 
 RUN = ["--source", "sample", "--model", "lenet5", "--recipe", "paper"]
-RUN += ["--train_epochs", "3", "--learning_rate", "0.0001"]  # for 4,000 digits in place of 60,000
+RUN += ["--train_epochs", "3", "--learning_rate", "0.0001"]  # as there are 4,000 digits and not 60,000
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The model_dir of three passes of the recipe over the sample, which nothing disturbed."""
+    """The model_dir of three passes of the recipe over the sample, without interruption."""
     folder = tmp_path_factory.mktemp("paper") / "run"
     assert start(folder, *RUN).wait(300) == 0
     return folder
 
 
-def test_the_recipe_learns_and_shows_its_error_beside_the_paper_s(finished):
+def test_the_recipe_learns_and_plots_its_error_beside_that_of_the_paper(finished):
     results = json.loads((finished / "results.json").read_text())
     assert results["parameters"] == 60_000
     assert results["final"]["test_accuracy"] > 0.85 > results["untrained"]["test_accuracy"]
@@ -341,11 +337,11 @@ def test_the_recipe_learns_and_shows_its_error_beside_the_paper_s(finished):
     assert "1998, test: 0.95%" in page and "Training and test error beside" in page
 
 
-def test_a_killed_run_of_the_recipe_comes_to_the_same_end(finished, tmp_path):
+def test_a_stopped_run_of_the_recipe_resumes_to_the_same_end(finished, tmp_path):
     killed = tmp_path / "killed"
     process = start(killed, *RUN)
     wait_for(process, killed, "model.ckpt-0.index")
-    process.send_signal(signal.SIGTERM)  # amid the first pass
+    process.send_signal(signal.SIGTERM)  # within the first pass
     assert end(process)[0] == 143
     assert "Resuming after step" in resumes_to_the_same_end(killed, finished, RUN)
 
@@ -372,12 +368,12 @@ def test_the_formats_give_the_classes_of_the_estimator(finished, cli):
         ({"lenet5_form": "today", "model": "conv", "optimizer": "lecun"}, "optimizer"),
     ],
 )
-def test_what_does_not_go_together_is_one_line(fields, flag):
+def test_settings_that_exclude_each_other_are_refused_in_one_line(fields, flag):
     with pytest.raises(InputError, match=f"^--{flag}: .* is not possible; it must be .*$"):
         experiment(**fields)
 
 
-def test_the_recipe_is_refused_for_other_models(cli):
+def test_other_models_refuse_the_recipe(cli):
     done = cli("--source", "sample", "--model", "dense", "--recipe", "paper")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: --recipe paper: is one for --model lenet5")

@@ -1,9 +1,9 @@
-"""How sharply the loss bends along each weight: the diagonal of the Hessian's Gauss-Newton approximation, propagated
-backwards like a gradient (LeCun et al. 1998, appendix C, equations 22 to 27; "Efficient BackProp", section 9.1).
+"""The curvature of the loss along each weight: the diagonal of the Hessian's Gauss-Newton approximation.
 
-The second derivative to a unit's weighted sum a is f'(a)^2 times that to its state; those to the weights and the inputs
-of a sum are that times the squared input and the squared weight; a weight that is shared adds up those of its uses. So
-they are the gradients of the same sums with all inputs and weights squared.
+It is propagated backwards like a gradient (LeCun et al. 1998, appendix C, equations 22 to 27; "Efficient BackProp",
+section 9.1). The second derivative to a unit's weighted sum a is f'(a)^2 times the one to its state. Multiplied by the
+squared input it is the one to a weight, and multiplied by the squared weight the one to an input. A shared weight adds
+up those of its uses. So all are gradients of the same sums with inputs and weights squared.
 """
 
 from typing import Dict, List, Tuple
@@ -16,20 +16,20 @@ from estimator_mnist.architectures.lenet5_1998.paper_layers import Rbf
 from estimator_mnist.layers.network import Network, scaled
 
 Key = Tuple[str, str]  # layer and weight
-GROWN = 1.5  # see `as_if_drawn_wider`
-Values = Dict[Key, List[tf.Tensor]]  # of the network's parameters, each in its parts
+WIDER = 1.5  # see `as_if_drawn_wider`
+Values = Dict[Key, List[tf.Tensor]]  # of the network's parameters, each in its partitions
 
 
 def diagonal(loss: str, network: Network, values: Values, images: tf.Tensor) -> Dict[Key, tf.Tensor]:
     """Returns the mean over some examples of the second derivative of the loss to each weight, never negative.
 
-    It needs no labels: the term of the right class bends the same for every class.
+    It needs no labels: the term of the right class has the same second derivative for every class.
 
     Args:
-        loss: Its name.
-        network: Ends with Rbf; its other layers say their weighted sums.
-        values: The network's parameters, each in one part.
-        images: uint8 of 0 to 255 or float32 of 0 to 1, [n, 28, 28, 1].
+        loss: The value of --loss.
+        network: A chain that ends with Rbf. Its other layers have a `linear`.
+        values: The network's parameters, each in one partition.
+        images: uint8 of 0 to 255 or float32 of 0 to 1, [n, height, width, channels].
     """
     *layers, last = network.layers
     assert isinstance(last, Rbf), last
@@ -52,15 +52,15 @@ def diagonal(loss: str, network: Network, values: Values, images: tf.Tensor) -> 
 
 
 def as_if_drawn_wider(network: Network, values: Values) -> Values:
-    """Returns initial weights as if they had been drawn within GROWN / sqrt(inputs) and not within 2.4 / inputs.
+    """Returns initial weights as if they had been drawn within WIDER / sqrt(inputs) in place of 2.4 / inputs.
 
-    From the initial weights the second derivatives of the first layers are about 1e-5, so that their step sizes would
-    be rate / MU, the largest there are: the network saturates within twenty steps and stays so. The paper's own step
-    sizes of the first pass, 0.00007 to 0.016, cannot come from such weights either (0.0002 to 0.025). Of these they are
-    0.00003 to 0.021.
+    At the initial weights, the second derivatives of the first layers are about 1e-5. Their step sizes would be
+    rate / MU, the largest possible, and the network would saturate within twenty steps for good. Nor can the paper's
+    step sizes of the first pass, 0.00007 to 0.016, come from such weights, which give 0.0002 to 0.025. The wider
+    weights give 0.00003 to 0.021.
     """
     factors = {}
     for key, weight in network.weights():
         limit = np.array(weight.limit, np.float32)
-        factors[key] = GROWN / np.sqrt(paper_layers.LIMIT * limit)
+        factors[key] = WIDER / np.sqrt(paper_layers.LIMIT * limit)
     return {key: [part * factors[key] for part in parts] for key, parts in values.items()}

@@ -1,5 +1,7 @@
-"""LeNet-5 as it was published: LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document
-Recognition", Proceedings of the IEEE 86 (11), 1998; section II.B and appendix A. 60,000 trainable parameters.
+"""The layers of LeNet-5 as it was published, with 60,000 trainable parameters.
+
+LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document Recognition", Proceedings of the IEEE 86
+(11), 1998, section II.B and appendix A.
 """
 
 import math
@@ -12,10 +14,10 @@ import tensorflow as tf
 from estimator_mnist.architectures.lenet5_1998 import digit_codes
 from estimator_mnist.layers import Conv2D, Dense, Flatten, Layer, Weight, scaled_tanh
 
-LIMIT = 2.4  # of the initial weights, times the inputs of a unit (appendix A)
-BACKGROUND, FOREGROUND = -0.1, 1.175  # what the input's 0 and 1 become: a mean of about 0 and a variance of about 1
+LIMIT = 2.4  # the limit of the initial weights, times the number of a unit's inputs (appendix A)
+BACKGROUND, FOREGROUND = -0.1, 1.175  # replace 0 and 1 in the input, which gets a mean of about 0 and a variance of 1
 SIDE = 32  # of the input plane
-# Table I: the maps of S2 that each map of C3 sees.
+# Table I: the maps of S2 that each map of C3 is connected to.
 C3_SEES = (
     *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
     *((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5)),
@@ -25,7 +27,7 @@ C3_SEES = (
 
 
 def layers(classes: int) -> List[Layer]:
-    """Returns the layers, by their names in the paper; `classes` is at most ten."""
+    """Returns the layers, named as in the paper. There are codes for at most ten classes."""
     return [
         Plane("input"),
         PaperConv2D("c1", 6, 5, scaled_tanh),
@@ -40,13 +42,15 @@ def layers(classes: int) -> List[Layer]:
 
 
 def limit(inputs: int) -> float:
-    """Returns the limit of the initial weights, biases among them, of units with so many inputs."""
+    """Returns the limit of the initial weights and biases of units with a number of inputs."""
     return LIMIT / inputs
 
 
 @dataclass(frozen=True)
 class Plane(Layer):
     """The image on a larger plane of background, its values scaled."""
+
+    input_rank = 3
 
     def output_shape(self, shape):
         return (SIDE, SIDE, shape[-1])
@@ -66,7 +70,7 @@ class PaperConv2D(Conv2D):
     def linear(self, x, weights):
         if self.output_shape(x.shape[1:])[:2] != (1, 1):
             return super().linear(x, weights)
-        # C5's maps of one unit are a dense layer, and quicker as one: on small batches in a fifth of the time.
+        # C5's maps are one unit each, so it is a dense layer. As one it takes a fifth of the time on small batches.
         inputs = math.prod(x.shape[1:])
         sums = tf.matmul(tf.reshape(x, [-1, inputs]), tf.reshape(weights["kernel"], [inputs, self.filters]))
         return tf.nn.bias_add(sums, weights["bias"])[:, tf.newaxis, tf.newaxis]
@@ -86,10 +90,12 @@ def _drawn_within(limit: float, weights):
 
 @dataclass(frozen=True)
 class Subsampling(Layer):
-    """Maps of half the size: the sum of each 2x2 window, times a coefficient, plus a bias, squashed; one of each a map.
+    """Maps of half the size: the sum of each 2x2 window, times a coefficient, plus a bias, squashed.
 
-    The windows do not overlap.
+    The windows do not overlap. Each map has one coefficient and one bias.
     """
+
+    input_rank = 3
 
     def weights(self, shape):
         return {name: Weight((shape[-1],), limit(4)) for name in ("coefficient", "bias")}
@@ -107,10 +113,12 @@ class Subsampling(Layer):
 
 @dataclass(frozen=True)
 class PartialConv2D(Layer):
-    """A convolution each of whose maps sees only some maps of its input; there are no weights for the others.
+    """A convolution whose maps are connected to only some maps of its input. The others have no weights.
 
     The kernel holds a square for each connection of two maps, [size, size, connections], in the order of `sees`.
     """
+
+    input_rank = 3
 
     sees: Tuple[Sequence[int], ...]
     size: int
@@ -127,8 +135,8 @@ class PartialConv2D(Layer):
         return (shape[0] - self.size + 1, shape[1] - self.size + 1, len(self.sees))
 
     def linear(self, x, weights):
-        # The dense kernel, with zeros for what is not connected. A product with zeros and ones is quicker than a
-        # scatter, here and in the gradient, and no less exact.
+        # The dense kernel, with zeros where maps are not connected. A product with zeros and ones is faster than a
+        # scatter, here and in the gradient, and as exact.
         maps = x.shape[-1]
         placed = tf.matmul(tf.reshape(weights["kernel"], [self.size**2, -1]), tf.constant(self._places(maps)))
         kernel = tf.reshape(placed, [self.size, self.size, maps, len(self.sees)])
@@ -138,7 +146,7 @@ class PartialConv2D(Layer):
         return scaled_tanh(x)
 
     def _places(self, maps: int) -> np.ndarray:
-        """Returns where each connection stands in the dense kernel, 0 or 1, float32 [connections, maps * len(sees)]."""
+        """Returns the place of each connection in the dense kernel: 0 or 1, float32 [connections, maps * len(sees)]."""
         places = [seen * len(self.sees) + map for map, sees in enumerate(self.sees) for seen in sees]
         return np.eye(maps * len(self.sees), dtype=np.float32)[places]
 
@@ -147,9 +155,11 @@ class PartialConv2D(Layer):
 class Rbf(Layer):
     """Euclidean radial basis functions: logit i is minus the squared distance of the input from code i.
 
-    The distances are the paper's penalties y_i, and are not scaled: the softmax of the logits is then the posterior
-    probability of its equation 9, but for the class of what is no digit.
+    The distances are the paper's penalties y_i, unscaled. The softmax of the logits is then the posterior probability
+    of its equation 9, without the class for images that are no digits.
     """
+
+    input_rank = 1
 
     classes: int
 
@@ -164,14 +174,15 @@ class Rbf(Layer):
         )
 
     def second_derivative(self, x: tf.Tensor, posterior: tf.Tensor) -> tf.Tensor:
-        """Returns that of a loss to each of its inputs, float32 [n, inputs], never negative.
+        """Returns the second derivative of a loss to each input of this layer, float32 [n, inputs], never negative.
 
         Args:
             x: The input, float32 [n, inputs].
-            posterior: What the loss takes for the probability of each class, float32 [n, classes]; see `losses`.
+            posterior: The probabilities of the classes in the loss, float32 [n, classes]; see `penalties.posterior`.
         """
-        # The loss is y_D + log(sum of e^-y_i + rest), y_i = |x - w_i|^2. Of the classes and the rest, the second
-        # derivative to x_j is 2 (the rest's posterior) + 4 (the variance of x_j - w_ij; of the rest it is 0).
+        # The loss is y_D + log(sum of e^-y_i + rest), with y_i = |x - w_i|^2. Its second derivative to x_j is twice the
+        # posterior of the rest, plus four times the variance of x_j - w_ij over the classes and the rest, where the
+        # rest contributes 0.
         codes = digit_codes.codes(self.classes)
         distance = x[:, tf.newaxis, :] - codes
         weight = posterior[:, :, tf.newaxis]
