@@ -105,7 +105,7 @@ def _typed(value: Any, kind: Any, place: str) -> Any:
     Args:
         value: The parsed value.
         kind: bool, int, float, str, a dataclass, or Optional, Tuple, List or Dict of such types.
-        place: Where it stands, for messages: "final.test_loss".
+        place: Its place for messages: "final.test_loss".
     """
     read_generic: Optional[Callable[[Any, Any, str], Any]] = _GENERIC.get(typing.get_origin(kind))
     if read_generic:

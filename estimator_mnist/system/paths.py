@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Optional, Union, cast
 
-from estimator_mnist.system.remote_path import SCHEME, RemoteError, RemotePath  # noqa: F401
+from estimator_mnist.system.remote_path import SCHEME, RemotePath
 from input_fns import InputError
 
 

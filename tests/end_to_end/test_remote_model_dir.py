@@ -44,7 +44,7 @@ CHILD = """
 import contextlib, io, json, os, signal, sys
 import tensorflow as tf
 from estimator_mnist.__main__ import main
-from estimator_mnist.flags import FLAGS
+from estimator_mnist.config.flags import FLAGS
 
 class Output(io.StringIO):
     def write(self, text):
