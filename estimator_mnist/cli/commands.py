@@ -30,7 +30,7 @@ def train(started: float) -> int:
             return _train(started, stopper)
         except Stopped as stopped:
             saved = "" if stopped.step is None else f" after step {stopped.step:,}, which is saved"
-            terminal.say(f"Stopped by {stopped}{saved}; run the same command to resume")
+            terminal.say(f"Stopped by {stopped}{saved}; rerun the same command to resume")
             return stopped.exit_code
 
 

@@ -90,7 +90,8 @@ def _run_and_report(search: Search, jobs: int, folder: Path, stopper: Stopper) -
     rows = table.rows(outcomes)
     if stopper.requested:
         finished = sum(outcome.state == FINISHED for outcome in outcomes.values())
-        terminal.say(f"Stopped: {finished:,} of {search.total_runs:,} runs are finished; rerun the command to resume")
+        done = f"{finished:,} of {search.total_runs:,} runs are finished"
+        terminal.say(f"Stopped: {done}; rerun the same command to resume")
         return 128 + stopper.requested
     split = next((o.results.get("evaluated_split", "test") for o in outcomes.values() if o.results), "test")
     table.write(rows, outcomes, split, folder)

@@ -90,7 +90,7 @@ def translated(error: Exception, experiment_file: Path, data: input_fns.Data) ->
         return None
     return RunError(
         f"--model_dir {model_dir}: the run failed there ({text}); the last intact checkpoint is kept; make room "
-        "or give permission to write, then run the same command to resume"
+        "or give permission to write, then rerun the same command to resume"
     )
 
 
@@ -104,5 +104,5 @@ def _of_remote(error: Exception, model_dir: Path) -> Optional[Exception]:
         return None
     return RunError(
         f"--model_dir {model_dir}: the run failed there ({message_of(error)}); the last intact checkpoint is "
-        "kept; run the same command to resume once the folder answers and is writable"
+        "kept; rerun the same command to resume once the folder answers and is writable"
     )

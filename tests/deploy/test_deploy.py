@@ -291,5 +291,5 @@ def test_the_image_s_process_1_saves_at_sigterm_and_goes_on(image):
     assert Path(f"/proc/{python}/status").read_text().split("NSpid:")[1].split()[1] == "1"
     os.kill(int(python), signal.SIGTERM)
     out, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 143 and err == "" and "which is saved; run the same command to resume" in out
+    assert process.returncode == 143 and err == "" and "which is saved; rerun the same command to resume" in out
     assert checkpoints.steps(image / "work" / "run")[0] > 0

@@ -56,7 +56,7 @@ def test_a_signal_saves_the_step_and_says_how_to_go_on(tmp_path, slow, signum, c
     returned, out, err = end(process)
     assert returned == code and err == ""
     saved = checkpoints.steps(cut)[0]
-    assert f"after step {saved}, which is saved; run the same command to resume" in out and 20 <= saved < 60
+    assert f"after step {saved}, which is saved; rerun the same command to resume" in out and 20 <= saved < 60
     assert f"Resuming after step {saved} of 60" in resumes_to_the_same_end(cut, slow, SLOW)
 
 

@@ -95,7 +95,7 @@ def test_a_run_interrupted_between_evaluations_goes_on_to_the_same_end(cli, tmp_
         'model_checkpoint_path: "model.ckpt-63"\nall_model_checkpoint_paths: "model.ckpt-63"\n'
     )
     done = cli(*flags, "--model_dir", "cut")
-    assert done.returncode == 0 and "Going on after step 63 of 126" in done.stdout
+    assert done.returncode == 0 and "Resuming after step 63 of 126" in done.stdout
     assert_equal_to_the_bit(checkpoint(tmp_path / "whole"), checkpoint(cut))
     first, second = (json.loads((tmp_path / folder / "results.json").read_text()) for folder in ("whole", "cut"))
     for key in ("untrained", "train_loss", "final", "best"):

@@ -15,7 +15,7 @@ from support import PATIENCE, assert_equal_to_the_bit, checkpoint, is_running, l
 
 from estimator_mnist.config import flags
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.evaluation import metrics, statistics
+from estimator_mnist.evaluation import statistics
 from estimator_mnist.model_dir import predictions
 from estimator_mnist.sweep import search_space, table, value_lists
 from estimator_mnist.sweep.search import FAILED, FINISHED, PRUNED, STOPPED, STUDY, OptunaSearch, Run
@@ -234,7 +234,7 @@ def test_a_killed_or_stopped_sweep_leaves_no_orphan_and_resumes(tmp_path):
 
     done = sweep(folder, *words)
     assert done.returncode == 0 and "accuracy" in done.stdout, done.stderr
-    assert all("Going on after step" in path.read_text() for path in (folder / "logs").iterdir())
+    assert all("Resuming after step" in path.read_text() for path in (folder / "logs").iterdir())
 
 
 def optuna(read, folder: Path, *words: str) -> OptunaSearch:
@@ -317,9 +317,8 @@ def test_a_poor_run_is_pruned_while_it_trains(read, tmp_path):
 def test_there_is_no_ensemble_if_a_member_is_missing_or_has_other_labels(tmp_path):
     def leave(name: str, labels: np.ndarray) -> Path:
         (tmp_path / name).mkdir()
-        nothing = np.zeros(1, np.float32)
-        logits = np.eye(10, dtype=np.float32)[labels]
-        predictions.write(metrics.Classified(nothing, labels, logits, nothing, nothing), tmp_path / name)
+        probabilities = np.eye(10, dtype=np.float32)[labels]
+        predictions.write(predictions.Predictions(labels, probabilities), tmp_path / name)
         return tmp_path / name
 
     one, same = leave("one", np.arange(10)), leave("same", np.arange(10))

@@ -19,7 +19,7 @@ def experiment_file(tmp_path):
 
 
 def test_a_full_disk_names_the_model_dir_and_says_how_to_resume(experiment_file, sample):
-    said = r"^--model_dir .*run: the run failed there \(.*No space.*run the same command to resume$"
+    said = r"^--model_dir .*run: the run failed there \(.*No space.*rerun the same command to resume$"
     with pytest.raises(RunError, match=said), errors.as_user_error(experiment_file, sample):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
