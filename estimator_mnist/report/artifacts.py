@@ -13,7 +13,14 @@ from estimator_mnist.evaluation.statistics import Calibration
 from estimator_mnist.model import losses
 from estimator_mnist.model_dir import checkpoints, predictions
 from estimator_mnist.model_dir.event_files import Scalars
-from estimator_mnist.report import lenet5_1998_curve, plots, tensorboard_projector, tensorboard_summaries
+from estimator_mnist.report import (
+    lenet5_1998_curve,
+    plots,
+    tensorboard_projector,
+    tensorboard_summaries,
+    training_curves,
+)
+from estimator_mnist.report.training_curves import Curve
 from estimator_mnist.system.paths import path_of
 
 SHOWN_MISTAKES = 24
@@ -76,14 +83,14 @@ def _curves(experiment: Experiment, history: History) -> Dict[str, Figure]:
     epoch, split = experiment.steps_per_epoch, experiment.evaluated_split
     loss, accuracy = _curve("loss", history, history.train_loss), _curve("accuracy", history, epoch_means=[])
     curves = {
-        "loss": plots.training_curves(loss, epoch, losses.create(experiment).unit, split),
-        "accuracy": plots.training_curves(accuracy, epoch, "accuracy", split),
+        "loss": training_curves.figure(loss, epoch, losses.create(experiment).unit, split),
+        "accuracy": training_curves.figure(accuracy, epoch, "accuracy", split),
     }
     if experiment.recipe == "paper":
         curves["error"] = lenet5_1998_curve.figure(history.training, history.evaluations, epoch)
     return curves
 
 
-def _curve(quantity: str, history: History, epoch_means: List[float]) -> plots.Curve:
+def _curve(quantity: str, history: History, epoch_means: List[float]) -> Curve:
     evaluations = {step: metrics_at_step[quantity] for step, metrics_at_step in history.evaluations.items()}
-    return plots.Curve(quantity, epoch_means, history.training.get(quantity, {}), evaluations)
+    return Curve(quantity, epoch_means, history.training.get(quantity, {}), evaluations)
