@@ -1,4 +1,4 @@
-"""Trainable arrays and their slots, whole or in parts that different cores work on. In a checkpoint each is whole."""
+"""Trainable arrays and their slots. Different cores can work on partitions of one; a checkpoint holds it unpartitioned."""
 
 from typing import Callable, List, NamedTuple, Tuple
 
@@ -12,7 +12,7 @@ class Parameter(NamedTuple):
 
     name: str
     shape: Shape
-    parts: List[tf.Variable]  # one after the other along `axis`
+    parts: List[tf.Variable]  # its partitions, in their order along `axis`; mostly one, the array itself
     axis: int
 
 
@@ -24,15 +24,15 @@ def create(
     axis: int = 0,
     trainable: bool = True,
 ) -> Parameter:
-    """Makes an array in the current graph.
+    """Creates an array in the current graph.
 
     Args:
-        name: Its name in checkpoints, where it is one array, however many parts it has in a graph.
+        name: Its name in checkpoints, which hold one array however many partitions a graph has.
         shape: Of the unpartitioned array.
         initial: Computes the first value of the unpartitioned array, float32.
-        parts: How many variables hold it.
-        axis: Along which they divide it.
-        trainable: Whether the graph lists it as such.
+        parts: The number of partitions, each a variable.
+        axis: The axis that they divide.
+        trainable: Whether the graph lists it among its trainable variables.
     """
     if parts == 1:
         variable = tf.compat.v1.get_variable(name, initializer=initial, trainable=trainable, use_resource=True)
