@@ -1,4 +1,4 @@
-"""Trainable arrays and their slots. Different cores can work on partitions of one; a checkpoint holds it unpartitioned."""
+"""Trainable arrays and their slots. Different cores can work on partitions of one. A checkpoint holds no partitions."""
 
 from typing import Callable, List, NamedTuple, Tuple
 
