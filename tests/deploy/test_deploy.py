@@ -56,7 +56,7 @@ def container(replica: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", [*JOBS, "volume.yaml"])
-def test_a_manifest_is_what_its_schema_says(name):
+def test_a_manifest_matches_its_schema(name):
     assert faults_of(load(name)) == []
 
 
@@ -108,7 +108,7 @@ def test_a_missing_field_is_refused():
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_the_tasks_are_those_of_the_strategy(name):
+def test_the_tasks_match_the_strategy(name):
     job = load(name)
     strategy = given(container(chief_of(job))["args"])["strategy"]
     kinds = {"Chief", "Worker", "Evaluator"} | ({"PS"} if strategy == "parameter_server" else set())
@@ -122,7 +122,7 @@ def test_the_tasks_are_those_of_the_strategy(name):
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_a_failed_task_is_restarted_so_often_and_no_success_kills_the_evaluator(name):
+def test_failed_tasks_are_restarted_and_no_success_kills_the_evaluator(name):
     job = load(name)
     policy = job["spec"]["runPolicy"]
     assert policy["cleanPodPolicy"] == "None" and policy["backoffLimit"] > 0
@@ -154,7 +154,7 @@ def given(words: List[str]) -> Dict[str, str]:
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_the_flags_are_those_of_the_command_line(name):
+def test_the_flags_exist_on_the_command_line(name):
     for flag, value in given(container(chief_of(load(name)))["args"]).items():
         assert flag in flags.FLAGS, flag
         assert flags.FLAGS[flag].parser.parse(value) is not None
@@ -194,7 +194,7 @@ def is_ignored(path: str) -> bool:
     return ignored
 
 
-def test_what_the_image_copies_is_there_and_all_else_is_ignored():
+def test_the_image_copies_what_exists_and_ignores_everything_else():
     copied = {source for source, _ in copies()}
     for path in ROOT.iterdir():
         assert is_ignored(path.name) != (path.name in copied), path
@@ -219,7 +219,7 @@ def test_the_image_installs_as_run_sh_does():
     assert arguments()["LOCK"] == "requirements.lock"
 
 
-def test_the_image_s_python_is_one_that_tensorflow_is_for():
+def test_the_python_of_the_image_is_supported_by_tensorflow():
     (base,) = instructions("FROM")
     assert base == "${BASE}"
     version = re.match(r"python:(\d+)\.(\d+)-slim", arguments()["BASE"])
@@ -255,7 +255,7 @@ def entrypoint(image: Path) -> List[str]:
     return [sys.executable, *(word.replace("/app/", f"{image}/app/") for word in words[1:])]
 
 
-def test_the_image_s_data_is_decoded_where_the_run_finds_it(image, mnist):
+def test_the_data_of_the_image_is_decoded_where_a_run_looks_for_it(image, mnist):
     # As the build does, but for the download: a copy of the prepared data stands where it would come to.
     prepared = image / "data" / "mnist" / mnist.train.tfds_name.rpartition(":")[2]
     prepared.mkdir(parents=True)
@@ -272,7 +272,7 @@ def test_the_image_s_data_is_decoded_where_the_run_finds_it(image, mnist):
     assert not (image / "nowhere" / ".cache" / "estimator_mnist").exists()
 
 
-def test_the_image_s_process_1_saves_at_sigterm_and_goes_on(image):
+def test_process_1_of_the_image_saves_at_sigterm(image):
     """In a process namespace, as in a container: there a signal without a handler of its own does nothing."""
     alone = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"]
     if not shutil.which(alone[0]) or subprocess.run([*alone, "true"], capture_output=True).returncode:

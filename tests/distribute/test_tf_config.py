@@ -27,7 +27,7 @@ def config(type: str, index: object = 0, cluster: object = CLUSTER) -> str:
         ("evaluator", 0, None, False, ["chief/0"]),
     ],
 )
-def test_each_task_knows_its_place(monkeypatch, type, index, number, chief, peers):
+def test_each_task_reads_its_place_and_its_peers(monkeypatch, type, index, number, chief, peers):
     monkeypatch.setenv("TF_CONFIG", config(type, index))
     task = tf_config.read("parameter_server")
     assert (task.name, task.is_chief, task.trains) == (f"{type}/{index}", chief, number is not None)
@@ -38,7 +38,7 @@ def test_each_task_knows_its_place(monkeypatch, type, index, number, chief, peer
     assert given["cluster"] == ({"chief": ["a:1"]} if type == "evaluator" else CLUSTER)
 
 
-def test_without_a_chief_the_first_worker_is_it(monkeypatch):
+def test_without_a_chief_the_first_worker_is_the_chief(monkeypatch):
     cluster = {"worker": ["a:1", "b:1"]}
     places = []
     for index in range(2):
@@ -49,7 +49,7 @@ def test_without_a_chief_the_first_worker_is_it(monkeypatch):
     assert places[1].peers == [tf_config.Peer("worker/0", "a:1")]
 
 
-def test_no_cluster_is_no_task(monkeypatch):
+def test_a_tf_config_without_a_cluster_gives_no_task(monkeypatch):
     for text in ("", "{}", json.dumps({"task": {"type": "worker", "index": 0}})):
         monkeypatch.setenv("TF_CONFIG", text)
         assert tf_config.read("none") is None and tf_config.read("mirrored") is None
@@ -88,7 +88,7 @@ def test_a_wrong_tf_config_is_one_line_that_says_what_is_wrong(monkeypatch, stra
 RUN = ["--source", "sample", "--model", "dense", "--train_steps", "20", "--model_dir", "run"]
 
 
-def test_a_wrong_tf_config_ends_the_command_before_anything_is_made(cli, tmp_path):
+def test_a_wrong_tf_config_ends_the_command_before_anything_is_written(cli, tmp_path):
     done = cli(*RUN, "--strategy", "multi_worker", TF_CONFIG="{")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "TF_CONFIG" in done.stderr
     assert not (tmp_path / "run").exists()
@@ -100,7 +100,7 @@ def free_address() -> str:
 
 
 @pytest.mark.parametrize("type, index, missing", [("worker", 0, "worker/1"), ("worker", 1, "worker/0")])
-def test_a_task_that_does_not_come_is_named_within_the_timeout(tmp_path: Path, monkeypatch, type, index, missing):
+def test_a_task_that_does_not_start_is_named_within_the_timeout(tmp_path: Path, monkeypatch, type, index, missing):
     cluster = {"worker": [free_address(), free_address()]}
     monkeypatch.setenv("TF_CONFIG", config(type, index, cluster))
     process = launch(tmp_path, *RUN, "--strategy", "multi_worker", "--cluster_timeout", "3")
@@ -111,14 +111,14 @@ def test_a_task_that_does_not_come_is_named_within_the_timeout(tmp_path: Path, m
     assert errors.count("\n") == 1
 
 
-def test_what_describes_no_cluster_is_ignored(cli, tmp_path):
+def test_a_tf_config_that_describes_no_cluster_is_ignored(cli, tmp_path):
     for number, text in enumerate(("", '{"task": {"type": "worker", "index": 3}, "model_dir": "elsewhere"}')):
         done = cli(*RUN, "--model_dir", f"run-{number}", TF_CONFIG=text)
         assert done.returncode == 0, done.stderr
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_other_commands_than_training_have_no_cluster(cli, run):
+def test_commands_other_than_training_ignore_tf_config(cli, run):
     done = cli("evaluate", "--model_dir", run, "--json", TF_CONFIG=config("worker", 1))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["global_step"] == 400

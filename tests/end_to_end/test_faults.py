@@ -35,7 +35,7 @@ def test_20_kills_at_random_moments_change_nothing(capfd):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_model_goes_on_to_the_same_end_after_a_kill(tmp_path, model):
+def test_every_model_resumes_bitwise_equal_after_a_kill(tmp_path, model):
     flags = ["--source", "sample", "--model", model, "--train_steps", "36", "--evals", "3", "--batch_size", "64"]
     flags += ["--dropout_rate", "0.3", "--learning_rate_schedule", "one_cycle", "--iterations_per_loop", "5"]
     unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
@@ -47,7 +47,7 @@ def test_every_model_goes_on_to_the_same_end_after_a_kill(tmp_path, model):
 
 
 @pytest.mark.parametrize("signum, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_the_step_and_says_how_to_go_on(tmp_path, slow, signum, code):
+def test_a_signal_saves_the_step_and_says_how_to_resume(tmp_path, slow, signum, code):
     cut = tmp_path / "cut"
     process = start(cut, *SLOW)
     wait_for(process, cut, "model.ckpt-20.index")
@@ -60,7 +60,7 @@ def test_a_signal_saves_the_step_and_says_how_to_go_on(tmp_path, slow, signum, c
     assert f"Resuming after step {saved} of 60" in resumes_to_the_same_end(cut, slow, SLOW)
 
 
-def test_a_second_sigint_ends_at_once(tmp_path):
+def test_a_second_sigint_ends_the_run_at_once(tmp_path):
     flags = ["--source", "sample", "--model", "conv_plain", "--train_steps", "100", "--batch_size", "80"]
     process = start(tmp_path / "run", *flags, "--iterations_per_loop", "50")  # a session call takes some seconds
     wait_for(process, tmp_path / "run", "model.ckpt-0.index")
@@ -89,24 +89,24 @@ def flip(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [truncate, empty, flip, Path.unlink], ids=lambda harm: harm.__name__)
 @pytest.mark.parametrize("file", ["model.ckpt-300.index", "model.ckpt-300.data-00000-of-00001"])
-def test_a_damaged_checkpoint_is_named_and_passed_over(half, run, file, harm):
+def test_a_corrupt_checkpoint_is_named_and_skipped(half, run, file, harm):
     harm(half / file)
     out = resumes_to_the_same_end(half, run)
     assert "Skipped model.ckpt-300, which is corrupt: " in out and "Resuming after step 200 of 400" in out
 
 
 @pytest.mark.parametrize("content", ["", "junk", 'model_checkpoint_path: "model.ckpt-999"\n', "\x00\xff"])
-def test_a_garbled_checkpoint_file_is_put_right(half, run, content):
+def test_a_garbled_checkpoint_file_is_repaired(half, run, content):
     (half / "checkpoint").write_text(content)
     assert "Resuming after step 300 of 400" in resumes_to_the_same_end(half, run)
 
 
-def test_a_missing_checkpoint_file_is_put_right(half, run):
+def test_a_missing_checkpoint_file_is_repaired(half, run):
     (half / "checkpoint").unlink()
     assert "Resuming after step 300 of 400" in resumes_to_the_same_end(half, run)
 
 
-def test_a_checkpoint_of_weights_that_are_not_finite_is_passed_over(half):
+def test_a_checkpoint_with_non_finite_weights_is_skipped(half):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         reader = tf.train.load_checkpoint(checkpoints.prefix(half, 300))
         values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
@@ -118,7 +118,7 @@ def test_a_checkpoint_of_weights_that_are_not_finite_is_passed_over(half):
     assert checkpoints.newest_intact(half) == (200, {300: "dense1/kernel is not finite"})
 
 
-def test_evaluate_passes_over_a_damaged_checkpoint_and_refuses_one_that_is_named(half, cli):
+def test_evaluate_skips_a_corrupt_checkpoint_and_refuses_one_that_is_named(half, cli):
     flip(half / "model.ckpt-300.data-00000-of-00001")
     newest = cli("evaluate", "--model_dir", half)
     assert newest.returncode == 0 and "step 200" in newest.stdout and "Skipped model.ckpt-300" in newest.stderr
@@ -135,7 +135,7 @@ def test_evaluate_refuses_another_network_s_checkpoint(half, cli, tmp_path):
     )
 
 
-def test_no_whole_checkpoint_is_one_line_and_nothing_is_deleted(half):
+def test_no_intact_checkpoint_is_one_line_and_nothing_is_deleted(half):
     for path in half.glob("model.ckpt-*.index"):
         truncate(path)
     before = sorted((path.name, path.stat().st_mtime_ns) for path in half.iterdir() if path.name != ".lock")
@@ -145,7 +145,7 @@ def test_no_whole_checkpoint_is_one_line_and_nothing_is_deleted(half):
 
 
 @pytest.mark.parametrize("harm", [truncate, empty])
-def test_a_run_killed_while_it_wrote_its_first_checkpoint_begins_again(run, harm, cli, tmp_path):
+def test_a_run_killed_while_writing_its_first_checkpoint_starts_over(run, harm, cli, tmp_path):
     cut = tmp_path / "cut"
     shutil.copytree(run, cut, ignore=shutil.ignore_patterns("model.ckpt-[1-9]*", "best", "events.*", "results.json"))
     (cut / "checkpoint").unlink()
@@ -155,7 +155,7 @@ def test_a_run_killed_while_it_wrote_its_first_checkpoint_begins_again(run, harm
     assert "Skipped model.ckpt-0, which is corrupt: " in resumes_to_the_same_end(cut, run)
 
 
-def test_a_garbled_experiment_is_one_line(half):
+def test_a_garbled_experiment_json_is_one_line(half):
     (half / "experiment.json").write_text('{"model": "con')
     code, _, err = end(start(half, *RUN))
     assert code == 2 and err.count("\n") == 1 and "experiment.json: holds no experiment" in err and "--clean" in err
@@ -163,14 +163,14 @@ def test_a_garbled_experiment_is_one_line(half):
 
 
 @pytest.mark.parametrize("harm", [truncate, empty, Path.unlink], ids=lambda harm: harm.__name__)
-def test_damaged_events_cost_no_figure_that_a_checkpoint_still_gives(half, run, harm):
+def test_a_run_with_corrupt_event_files_resumes_to_the_same_results(half, run, harm):
     for path in [*half.glob("events.out.tfevents.*"), *half.glob("eval_test/events.out.tfevents.*")]:
         harm(path)
     resumes_to_the_same_end(half, run)
 
 
 @pytest.mark.parametrize("kilobytes", [1, 100, 420, 600, 1250])
-def test_no_room_for_a_file_is_one_line_and_the_same_command_goes_on(tmp_path, run, kilobytes):
+def test_no_space_for_a_file_is_one_line_and_the_run_can_be_resumed(tmp_path, run, kilobytes):
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes << 10, kilobytes << 10))
 
@@ -180,7 +180,7 @@ def test_no_room_for_a_file_is_one_line_and_the_same_command_goes_on(tmp_path, r
     resumes_to_the_same_end(tmp_path / "run", run)
 
 
-def test_a_model_dir_removed_under_the_run_is_one_line(tmp_path):
+def test_a_model_dir_deleted_during_the_run_is_one_line(tmp_path):
     process = start(tmp_path / "run", *SLOW)
     wait_for(process, tmp_path / "run", "model.ckpt-20.index")
     while (tmp_path / "run").exists():
@@ -201,7 +201,7 @@ def test_a_second_run_on_a_model_dir_is_refused(tmp_path):
     assert end(start(tmp_path / "run", *SLOW))[0] == 0, "the lock is gone with its process"
 
 
-def test_nan_in_the_loss_names_the_step_and_keeps_what_was_good(tmp_path):
+def test_a_non_finite_loss_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
     flags = ["--source", "sample", "--model", "dense", "--train_steps", "200", "--optimizer", "sgd"]
     code, _, err = end(start(tmp_path / "run", *flags, "--learning_rate", "1e38"))
     assert code == 1 and err.count("\n") == 1, err
@@ -209,14 +209,14 @@ def test_nan_in_the_loss_names_the_step_and_keeps_what_was_good(tmp_path):
     assert checkpoints.newest_intact(tmp_path / "run")[0] == 0 and not (tmp_path / "run" / "results.json").exists()
 
 
-def test_weights_ruined_by_the_last_update_leave_no_results(tmp_path):
+def test_divergence_in_the_last_step_leaves_no_results(tmp_path):
     flags = ["--source", "sample", "--model", "dense", "--train_steps", "1", "--optimizer", "sgd"]
     code, _, err = end(start(tmp_path / "run", *flags, "--learning_rate", "1e38"))
     assert code == 1 and err.count("\n") == 1 and "the test loss is" in err and "at step 1;" in err, err
     assert not (tmp_path / "run" / "results.json").exists()
 
 
-def test_a_stream_says_that_it_goes_on_in_a_new_order(tmp_path):
+def test_a_resumed_stream_announces_a_new_order(tmp_path):
     flags = ["--source", "sample", "--model", "dense", "--train_steps", "130", "--evals", "2", "--input", "stream"]
     model_dir = tmp_path / "stream"
     assert end(start(model_dir, *flags))[0] == 0
@@ -227,7 +227,7 @@ def test_a_stream_says_that_it_goes_on_in_a_new_order(tmp_path):
     assert code == 0 and "Resuming after step 65 of 130; the stream starts a new epoch, in a new order" in out
 
 
-def test_a_damaged_record_in_a_stream_is_one_line(tmp_path, mnist):
+def test_a_corrupt_record_in_a_stream_is_one_line(tmp_path, mnist):
     folder = tmp_path / "tfds" / "mnist" / "3.0.1"
     shutil.copytree(DATA_DIR / "mnist" / "3.0.1", folder, ignore=shutil.ignore_patterns("estimator_mnist_cache*"))
     path = folder / "mnist-train.tfrecord-00000-of-00001"
@@ -241,7 +241,7 @@ def test_a_damaged_record_in_a_stream_is_one_line(tmp_path, mnist):
     assert code == 2 and err.count("\n") == 1 and str(folder) in err and "corrupted record" in err
 
 
-def test_an_impossible_label_in_idx_files_is_one_line(tmp_path, sample):
+def test_a_label_out_of_range_in_idx_files_is_one_line(tmp_path, sample):
     for (split, kind), name in idx.FILE_NAMES.items():
         shutil.copy(getattr(getattr(sample, split), kind), tmp_path / name)
     labels = tmp_path / idx.FILE_NAMES["train", "labels"]

@@ -20,7 +20,7 @@ RESULT_KEYS = {
 }
 
 
-def test_the_main_job(cli, tmp_path):
+def test_the_main_job_trains_evaluates_and_leaves_its_results(cli, tmp_path):
     done = cli(*SMALL, "--model_dir", "run")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     out, folder = done.stdout, tmp_path / "run"
@@ -55,7 +55,7 @@ def test_the_main_job(cli, tmp_path):
 
 
 @pytest.mark.parametrize("model", ["dense", "conv"])
-def test_the_same_seed_gives_the_same_run_to_the_bit(cli, tmp_path, model):
+def test_the_same_seed_gives_a_bitwise_equal_run(cli, tmp_path, model):
     flags = ["--source", "sample", "--model", model, "--train_steps", "40"]
     for folder in ("a", "b"):
         assert cli(*flags, "--model_dir", folder).returncode == 0
@@ -72,7 +72,7 @@ def test_the_same_seed_gives_the_same_run_to_the_bit(cli, tmp_path, model):
 
 @pytest.mark.parametrize("input", ["indexed", "numpy", "stream"])
 @pytest.mark.parametrize("source", ["sample", "tfds"])
-def test_every_input_on_every_source(cli, tmp_path, request, input, source):
+def test_every_input_trains_on_every_source(cli, tmp_path, request, input, source):
     if source == "tfds":
         request.getfixturevalue("mnist")
     flags = ["--model", "dense", "--input", input, "--source", source, "--train_steps", "130", "--evals", "2"]
@@ -83,7 +83,7 @@ def test_every_input_on_every_source(cli, tmp_path, request, input, source):
     assert set(event_files.scalars(tmp_path / "run" / "eval_test")["loss"]) == {0, 65, 130}
 
 
-def test_a_run_interrupted_between_evaluations_goes_on_to_the_same_end(cli, tmp_path):
+def test_a_run_interrupted_between_evaluations_resumes_to_the_same_end(cli, tmp_path):
     flags = [*SMALL, "--evals", "4", "--dropout_rate", "0.3", "--augment", "elastic", "--average_decay", "0.9"]
     assert cli(*flags, "--model_dir", "whole").returncode == 0
     cut = Path(shutil.copytree(tmp_path / "whole", tmp_path / "cut"))
@@ -102,7 +102,7 @@ def test_a_run_interrupted_between_evaluations_goes_on_to_the_same_end(cli, tmp_
         assert first[key] == second[key]
 
 
-def test_a_validation_split_takes_the_place_of_the_test_split(cli, tmp_path):
+def test_a_validation_split_replaces_the_test_split(cli, tmp_path):
     done = cli(*SMALL, "--validation_size", "300", "--model_dir", "run")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     folder = tmp_path / "run"
@@ -136,7 +136,7 @@ def test_clean_starts_over_and_another_experiment_is_refused(cli, tmp_path):
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine", "--clean deletes only what a run leaves"
 
 
-def test_evaluate(cli, run):
+def test_evaluate_prints_metrics_and_writes_nothing(cli, run):
     before = sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*"))
     found = json.loads((run / "results.json").read_text())
     printed = json.loads(cli("evaluate", "--model_dir", run, "--json").stdout)
@@ -160,7 +160,7 @@ def test_fashion_mnist_shows_its_class_names(cli, fashion_mnist):
     assert "Ankle boot" in done.stdout and "runs/fashion_mnist-dense" in done.stdout
 
 
-def test_flagfile_and_booleans_in_both_spellings(cli, tmp_path):
+def test_flag_files_and_both_spellings_of_booleans_are_accepted(cli, tmp_path):
     (tmp_path / "flags").write_text("--model=dense\n--source=sample\n--train_steps=5\n")
     for words in (["--allow_growth", "false"], ["--allow_growth=false"], ["--noallow_growth"]):
         assert cli("--flagfile", "flags", *words, "--clean", "true", "--model_dir", "run").returncode == 0
@@ -211,7 +211,7 @@ def test_bad_input_gets_one_line_and_leaves_nothing(cli, tmp_path, words, messag
     assert done.stdout == "" and sorted(tmp_path.rglob("*")) == before
 
 
-def test_the_accuracy_of_the_notebook_s_dense_network(cli, tmp_path, mnist):
+def test_dense_reaches_the_accuracy_of_the_notebook(cli, tmp_path, mnist):
     """The exercise's settings on the whole of MNIST: 97.5% to 98.4%."""
     done = cli("--model", "dense", "--recipe", "notebook", "--model_dir", "run")
     assert done.returncode == 0, done.stderr

@@ -43,12 +43,12 @@ def test_reading_a_split_needs_one_copy_of_it(split):
     assert EXAMPLES * 784 < peak(lambda: idx.read_split(*split)) < EXAMPLES * 785 + SLACK
 
 
-def test_a_split_begins_where_tensorflow_takes_it_over_without_a_copy(split):
+def test_a_split_is_aligned_so_that_tensorflow_needs_no_copy(split):
     array = idx.read(split[0], "images", EXAMPLES * 784)
     assert array.ctypes.data % idx.ALIGNMENT == 0
 
 
-def test_a_file_that_was_cut_after_its_check_is_an_error(split):
+def test_a_file_truncated_after_its_check_is_an_error(split):
     data = split[0].read_bytes()
     split[0].write_bytes(data[: len(data) // 2])
     with pytest.raises((OSError, EOFError)):

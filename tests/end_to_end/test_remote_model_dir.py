@@ -104,7 +104,7 @@ def told(there) -> Dict[str, Dict[str, Any]]:
     return json.loads((there / "told.json").read_text())
 
 
-def test_a_remote_run_is_stopped_and_goes_on_to_the_same_bits(there, told, run):
+def test_a_stopped_remote_run_resumes_bitwise_equal(there, told, run):
     stopped, gone_on = told["stopped"], told["gone on"]
     assert stopped["code"] == 143 and "Stopped by SIGTERM after step 100, which is saved" in stopped["out"]
     assert "model.ckpt-100.index" in stopped["files"] and "results.json" not in stopped["files"]
@@ -120,7 +120,7 @@ def test_a_remote_run_is_stopped_and_goes_on_to_the_same_bits(there, told, run):
     assert (there / "copy" / "checkpoint").read_text().startswith('model_checkpoint_path: "model.ckpt-400"')
 
 
-def test_a_finished_remote_run_is_shown_and_another_refused(told):
+def test_a_finished_remote_run_is_shown_and_another_experiment_refused(told):
     finished, another = told["finished"], told["another"]
     assert finished["code"] == 0 and f"{REMOTE}: this experiment is finished" in finished["out"]
     assert finished["files"] == told["gone on"]["files"] and f"Report: {REMOTE}/report.html" in finished["out"]
@@ -151,12 +151,12 @@ def test_a_remote_run_is_exported(told):
     assert f"{version}/saved_model.pb" in told["export"]["files"] and version.startswith("export/step-300/")
 
 
-def test_the_report_of_a_remote_run_is_made_again(told):
+def test_report_rebuilds_the_report_of_a_remote_run(told):
     assert "report.html" not in told["against"]["files"] + told["export"]["files"]
     assert told["report"]["code"] == 0 and "report.html" in told["report"]["files"]
 
 
-def test_a_remote_run_starts_over_and_leaves_the_files_of_a_local_one(told, run):
+def test_clean_starts_over_and_a_remote_run_leaves_the_files_of_a_local_one(told, run):
     assert told["clean"]["code"] == 0 and "Going on" not in told["clean"]["out"]
     local = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     # The three that differ, and why: BUILD_NOTES.md, Remote folders.
@@ -194,7 +194,7 @@ def test_a_store_that_does_not_answer_is_one_line(told):
         assert "name a place that answers and that you may read and write" in told[call]["err"]
 
 
-def test_a_sweep_is_local(cli):
+def test_a_sweep_needs_a_local_folder(cli):
     done = cli("sweep", *RUN[:4], "--seed", "0-1", "--sweep_dir", "gs://bucket/sweep")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: --sweep_dir gs://bucket/sweep: must be a local folder")

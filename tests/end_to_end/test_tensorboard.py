@@ -81,7 +81,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     assert requested and all(url.startswith((address, "data:", "blob:")) for url in requested)
 
 
-def test_scalars_of_all_runs(page: Page, address: str):
+def test_scalars_show_all_runs(page: Page, address: str):
     page.goto(f"{address}/#scalars&tagFilter=%5E(loss%7Caccuracy%7Clearning_rate%7Cimages_per_second)%24")
     for run in RUNS:
         expect(page.get_by_text(run, exact=True).first).to_be_visible()
@@ -107,7 +107,7 @@ def test_all_images_load_completely(page: Page, address: str):
         page.wait_for_function("image => image.complete && image.naturalWidth > 100", arg=image.element_handle())
 
 
-def test_a_pr_curve_for_each_class(page: Page, address: str):
+def test_each_class_has_a_pr_curve(page: Page, address: str):
     page.goto(f"{address}/#pr_curves")
     expect(page.locator("tf-pr-curve-card")).to_have_count(10)
     for digit in (0, 9):
@@ -117,7 +117,7 @@ def test_a_pr_curve_for_each_class(page: Page, address: str):
             expect(card.get_by_text(f"{run}/eval_test").first).to_be_attached()
 
 
-def test_histograms_of_weights_and_gradients(page: Page, address: str):
+def test_weights_and_gradients_have_histograms(page: Page, address: str):
     page.goto(f"{address}/#histograms&tagFilter=.")
     for tag in ("gradients/dense1/kernel", "weights/dense1/kernel", "gradients/c1/kernel", "weights/logits/bias"):
         card = page.locator("tf-histogram-loader", has_text=tag).first
@@ -125,7 +125,7 @@ def test_histograms_of_weights_and_gradients(page: Page, address: str):
         expect(card.locator("vz-histogram-timeseries svg path").first).to_be_attached()
 
 
-def test_hyperparameters_of_all_runs_in_one_table(page: Page, address: str):
+def test_hparams_lists_all_runs_in_one_table(page: Page, address: str):
     page.goto(f"{address}/#hparams")
     table = page.locator("tf-hparams-table-view")
     for text in (*RUNS, "batch_size", "test accuracy"):  # at first the table shows five columns, in alphabetical order
@@ -171,7 +171,7 @@ def test_the_report_opens_from_disk_in_light_and_dark_mode_and_on_a_narrow_scree
     assert backgrounds[0] == backgrounds[2] == 3 * 255 and backgrounds[1] < 150
 
 
-def test_what_a_run_leaves_for_tensorboard_stays_small(runs: Path):
+def test_the_files_for_tensorboard_stay_small(runs: Path):
     """The runs have 1,000 test images: the projector's files, which grow with them, count tenfold."""
     for name in RUNS:
         files = [*(runs / name).glob("events*"), *(runs / name / "eval_test").iterdir()]

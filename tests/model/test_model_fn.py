@@ -38,7 +38,7 @@ def initialized():
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_spec_of_training(model):
+def test_the_training_spec_has_a_scalar_loss_and_a_train_op(model):
     made = spec(TRAIN, model=model, dropout_rate=0.3)
     assert made.mode == TRAIN
     assert made.loss.shape == () and made.loss.dtype == tf.float32
@@ -47,7 +47,7 @@ def test_the_spec_of_training(model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_spec_of_evaluation(model):
+def test_the_evaluation_spec_has_the_accuracy_of_all_and_of_each_class(model):
     made = spec(EVAL, model=model)
     assert made.loss.shape == () and made.loss.dtype == tf.float32
     assert set(made.eval_metric_ops) == {"accuracy"} | {f"accuracy_of_class/{digit}" for digit in range(10)}
@@ -56,7 +56,7 @@ def test_the_spec_of_evaluation(model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_spec_of_prediction(model):
+def test_the_prediction_spec_has_logits_probabilities_and_classes(model):
     made = spec(PREDICT, labels=None, model=model)
     shapes = {name: (tensor.shape.as_list(), tensor.dtype) for name, tensor in made.predictions.items()}
     assert shapes == {
@@ -104,7 +104,7 @@ def test_label_smoothing_acts_in_training_only():
 
 
 @pytest.mark.parametrize("mode", [TRAIN, EVAL])
-def test_one_hot_labels_mean_the_same(mode):
+def test_one_hot_labels_give_the_same_loss(mode):
     made = spec(mode)
     with tf.compat.v1.variable_scope("again"):
         one_hot = spec(mode, labels=np.eye(10, dtype=np.float32)[LABELS])
@@ -115,7 +115,7 @@ def test_one_hot_labels_mean_the_same(mode):
     assert first == pytest.approx(second, rel=1e-6)
 
 
-def test_every_example_counts_the_same_in_an_evaluation_with_a_smaller_last_batch():
+def test_every_example_has_equal_weight_in_an_evaluation_with_a_smaller_last_batch():
     dataset = tf.data.Dataset.from_tensor_slices(({"image": IMAGES}, LABELS)).batch(64)
     features, labels = tf.compat.v1.data.make_one_shot_iterator(dataset).get_next()
     experiment = Experiment(model="dense", test_examples=100, eval_batch_size=64)
@@ -128,7 +128,7 @@ def test_every_example_counts_the_same_in_an_evaluation_with_a_smaller_last_batc
     session.run([update for _, update in whole.eval_metric_ops.values()])
 
 
-def test_accuracy_of_each_class():
+def test_the_accuracy_of_a_class_counts_only_its_examples():
     made = spec(EVAL)
     with tf.compat.v1.variable_scope("", reuse=True):
         classes = spec(PREDICT, labels=None).predictions["classes"]
@@ -166,7 +166,7 @@ def test_training_lowers_the_loss(model, optimizer, sample):
 
 @pytest.mark.parametrize("average_decay", [0.0, 0.9])
 @pytest.mark.parametrize("optimizer", ANYWHERE)
-def test_a_block_trains_as_its_batches_do_one_by_one(optimizer, average_decay):
+def test_a_block_of_batches_trains_bitwise_like_its_single_batches(optimizer, average_decay):
     def trained(rows_in_element: int, steps_per_loop: int, calls: int) -> dict:
         """Trains on four batches, 32, 32, 32 and 4, that come in so many session calls."""
         experiment = Experiment(
@@ -195,7 +195,7 @@ def test_a_block_trains_as_its_batches_do_one_by_one(optimizer, average_decay):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_step_divided_among_the_cores_is_the_undivided_one(model, monkeypatch):
+def test_a_step_divided_among_the_cores_equals_the_undivided_step(model, monkeypatch):
     def trained() -> dict:
         with tf.Graph().as_default():
             made = spec(TRAIN, model=model, batch_size=100, train_examples=100, optimizer="sgd", dropout_rate=0.5)

@@ -47,13 +47,13 @@ def keras(optimizer: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name != "lecun"])  # Keras has none like it
-def test_updates_are_those_of_keras(optimizer):
+def test_updates_equal_those_of_keras(optimizer):
     found = ours(optimizer)
     assert np.abs(found - START).max() > 0.01
     assert np.allclose(found, keras(optimizer), atol=1e-6)
 
 
-def test_schedules():
+def test_schedules_start_peak_and_end_where_they_should():
     def rates(schedule):
         experiment = Experiment(learning_rate=0.5, learning_rate_schedule=schedule, train_steps=100)
         with tf.compat.v1.Session() as session:

@@ -31,7 +31,7 @@ def trained(decay: float, model: str, steps: int, folder) -> dict:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_it_follows_the_weights_and_changes_nothing_in_their_training(model, tmp_path):
+def test_the_average_follows_the_weights_without_changing_their_training(model, tmp_path):
     decay = 0.6
     plain = [trained(0.0, model, steps, tmp_path) for steps in (1, 2, 3)]
     averaged = trained(decay, model, 3, tmp_path)
@@ -51,12 +51,12 @@ def test_it_follows_the_weights_and_changes_nothing_in_their_training(model, tmp
         assert np.allclose(averaged[name], expected, atol=1e-6) and not np.array_equal(expected, plain[2][name])
 
 
-def test_shares_come_down_to_what_the_decay_leaves():
+def test_shares_decrease_to_one_minus_the_decay():
     shares = weight_ema.shares(0.99, tf.constant([0, 10, 890, 891, 10**6], tf.int64)).numpy()
     assert shares == pytest.approx([0.9, 0.45, 0.01, 0.01, 0.01], abs=1e-6)
 
 
-def test_what_is_evaluated_exported_and_predicted_is_the_average(run, cli, sample, tmp_path):
+def test_evaluation_export_and_prediction_use_the_average(run, cli, sample, tmp_path):
     flags = [*RUN, "--average_decay", "0.99", "--model_dir", "run"]
     done = cli(*flags)
     assert done.returncode == 0 and done.stderr == "", done.stderr

@@ -99,14 +99,14 @@ def changed(path: Path, key: str, value: Any) -> Iterator[None]:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(st.sampled_from(PLACES), st.integers(0, len(VALUES) - 1), st.sampled_from(["evaluate", "report", "predict"]))
-def test_any_value_of_any_key(edited, picture, place, index, command):
+def test_any_value_of_any_key_gives_success_or_one_line(edited, picture, place, index, command):
     file, key = place
     with changed(edited / file, key, VALUES[index]):
         assert_success_or_one_line(edited, picture, command)
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
-def test_a_file_that_is_no_record(edited, picture, text):
+def test_a_file_that_is_no_record_gives_one_line_and_is_kept(edited, picture, text):
     (edited / EXPERIMENT).write_bytes(text)
     assert_success_or_one_line(edited, picture, "evaluate", "report", "predict", "train")
     assert (edited / EXPERIMENT).read_bytes() == text, "nothing is overwritten without --clean"
@@ -147,7 +147,7 @@ EDITS: List[Tuple[str, Any]] = [
 
 @pytest.mark.parametrize("key, value", EDITS, ids=str)
 @pytest.mark.usefixtures("offline")
-def test_a_plausible_edit_of_the_experiment(edited, picture, key, value):
+def test_a_plausible_edit_of_the_experiment_gives_success_or_one_line(edited, picture, key, value):
     with changed(edited / EXPERIMENT, key, value):
         assert_success_or_one_line(edited, picture, "evaluate", "report", "predict", "train")
 
@@ -155,7 +155,7 @@ def test_a_plausible_edit_of_the_experiment(edited, picture, key, value):
 @pytest.mark.parametrize(
     "key, value", [("final", None), ("train_loss", []), ("seconds", {"training": 1}), ("best.global_step", "last")]
 )
-def test_damaged_results_are_made_again_by_the_same_command(edited, key, value):
+def test_corrupt_results_are_recomputed_by_the_same_command(edited, key, value):
     before = json.loads((edited / RESULTS).read_text())
     with changed(edited / RESULTS, key, value):
         code, _, err = called("report", "--model_dir", str(edited))

@@ -39,7 +39,7 @@ def test_results_of_an_older_version_are_of_the_test_split(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"a": 1}', '{"final": ', '{"final": {"test_accuracy": 0.9}}', "\x00"])
-def test_damaged_results_count_as_none(tmp_path, text):
+def test_corrupt_results_count_as_none(tmp_path, text):
     assert results.read(tmp_path) is None
     (tmp_path / results.FILE_NAME).write_text(text)
     assert results.read(tmp_path) is None

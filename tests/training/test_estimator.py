@@ -13,7 +13,7 @@ from input_fns.batching import indexed, streamed
 
 
 @pytest.mark.parametrize("batches_of", [indexed.eval_batches, streamed.eval_batches])
-def test_evaluations_are_those_of_tensorflow_s_estimator(run, sample, tmp_path, batches_of):
+def test_evaluations_equal_those_of_tensorflows_estimator(run, sample, tmp_path, batches_of):
     experiment = prepare.stored_experiment(run)
     made = []
 
@@ -31,14 +31,14 @@ def test_evaluations_are_those_of_tensorflow_s_estimator(run, sample, tmp_path, 
 
 
 @pytest.mark.parametrize("endless", [lambda data: data.repeat(), lambda data: data.filter(lambda *batch: True)])
-def test_an_evaluation_needs_to_know_its_length(run, sample, tmp_path, endless):
+def test_an_evaluation_needs_a_dataset_of_known_length(run, sample, tmp_path, endless):
     ours = estimator.create(prepare.stored_experiment(run), tmp_path / "ours")
     with pytest.raises(ValueError, match="cardinality"):
         ours.evaluate(lambda: endless(input_fns.eval_input_fn(sample.test, 384)))
 
 
 @pytest.mark.parametrize("left", [(), ("model.ckpt-200.index",)], ids=["nothing", "the index"])
-def test_the_newest_is_evaluated_where_the_one_asked_for_is_being_deleted(run, sample, tmp_path, left):
+def test_the_newest_checkpoint_is_evaluated_if_the_requested_one_is_being_deleted(run, sample, tmp_path, left):
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
     for path in folder.glob("model.ckpt-200.*"):

@@ -11,7 +11,7 @@ from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.training.histograms import EXAMPLES, _Gradients
 
 
-def test_the_gradients_are_those_of_the_loss(run, sample):
+def test_the_gradients_equal_finite_differences_of_the_loss(run, sample):
     """Compares them with finite differences of the loss, at the trained weights."""
     experiment = Experiment.read(run)
     gradients = _Gradients(experiment, sample.train)
