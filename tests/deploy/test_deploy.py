@@ -1,4 +1,4 @@
-"""deploy/: manifests that the API server takes, flags that exist, an image that has what it needs and heeds SIGTERM."""
+"""deploy/: manifests that the API server accepts, flags that exist, and an image that is complete and obeys SIGTERM."""
 
 import copy
 import fnmatch
@@ -27,11 +27,11 @@ JOBS = ("tfjob.yaml", "tfjob-ps.yaml")
 
 
 class Strict(yaml.SafeLoader):
-    """As the API server reads: a key that stands twice is an error."""
+    """Reads like the API server: a duplicate key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Dict[Any, Any]:
         keys = [key.value for key, _ in node.value]
-        assert len(set(keys)) == len(keys), f"a key stands twice: {keys}"
+        assert len(set(keys)) == len(keys), f"duplicate key: {keys}"
         return super().construct_mapping(node, deep)
 
 
@@ -42,8 +42,8 @@ def load(name: str) -> Any:
 
 def faults_of(document: Any) -> List[str]:
     schema = {"$ref": f"#/$defs/{KINDS[document['kind']]}", "$defs": SCHEMA["$defs"]}
-    found = jsonschema.Draft202012Validator(schema).iter_errors(document)
-    return [f"{error.json_path}: {error.message}" for error in found]
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(document)
+    return [f"{error.json_path}: {error.message}" for error in errors]
 
 
 def replicas(job: Any) -> Dict[str, Any]:
@@ -104,7 +104,7 @@ def test_a_missing_field_is_refused():
         assert any(f"'{key}' is a required property" in fault for fault in faults_of(job))
 
 
-# What the schema leaves open (all strings there), and what the project needs of the operator.
+# What the schema does not check (there it allows any string), and what the project needs from the operator.
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -117,8 +117,10 @@ def test_the_tasks_match_the_strategy(name):
     first = chief_of(job)["template"]
     for replica in replicas(job).values():
         assert replica["template"] == first, "every task runs the same command"
-        assert container(replica)["name"] == "tensorflow", "to which the operator gives TF_CONFIG"
-        assert [port["name"] for port in container(replica)["ports"]] == ["tfjob-port"], "which it puts into TF_CONFIG"
+        assert container(replica)["name"] == "tensorflow", "the operator sets TF_CONFIG only there"
+        assert [port["name"] for port in container(replica)["ports"]] == ["tfjob-port"], (
+            "the operator puts this port into TF_CONFIG"
+        )
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -127,7 +129,7 @@ def test_failed_tasks_are_restarted_and_no_success_kills_the_evaluator(name):
     policy = job["spec"]["runPolicy"]
     assert policy["cleanPodPolicy"] == "None" and policy["backoffLimit"] > 0
     tasks = sum(replica["replicas"] for replica in replicas(job).values())
-    assert policy["backoffLimit"] >= 5 * tasks, "so many times may all of them be restarted"
+    assert policy["backoffLimit"] >= 5 * tasks, "all of them may be restarted that many times"
     for replica in replicas(job).values():
         assert replica["restartPolicy"] == "OnFailure"
         assert replica["template"]["spec"]["terminationGracePeriodSeconds"] >= 60
@@ -160,7 +162,7 @@ def test_the_flags_exist_on_the_command_line(name):
         assert flags.FLAGS[flag].parser.parse(value) is not None
 
 
-# The image. What of it can be tested without an engine: what is copied, what is installed, what is started.
+# The image, as far as it can be tested without a container engine: what is copied, installed and started.
 
 
 def instructions(*wanted: str) -> List[str]:
@@ -228,7 +230,7 @@ def test_the_python_of_the_image_is_supported_by_tensorflow():
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """What the image has of the project, and nothing of it besides, in the folder app."""
+    """The files of the project that the image has, and no others, in the folder app."""
     for source, destination in copies():
         target = tmp_path / destination.strip("/")
         if (ROOT / source).is_dir():
@@ -256,7 +258,7 @@ def entrypoint(image: Path) -> List[str]:
 
 
 def test_the_data_of_the_image_is_decoded_where_a_run_looks_for_it(image, mnist):
-    # As the build does, but for the download: a copy of the prepared data stands where it would come to.
+    # Like the build, but without the download: the prepared data is copied to where it would be downloaded.
     prepared = image / "data" / "mnist" / mnist.train.tfds_name.rpartition(":")[2]
     prepared.mkdir(parents=True)
     for path in (mnist.train.data_dir / "mnist" / prepared.name).iterdir():
@@ -273,7 +275,7 @@ def test_the_data_of_the_image_is_decoded_where_a_run_looks_for_it(image, mnist)
 
 
 def test_process_1_of_the_image_saves_at_sigterm(image):
-    """In a process namespace, as in a container: there a signal without a handler of its own does nothing."""
+    """In a process namespace, as in a container, process 1 ignores a signal that it has no handler for."""
     alone = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"]
     if not shutil.which(alone[0]) or subprocess.run([*alone, "true"], capture_output=True).returncode:
         pytest.skip("needs process namespaces (unshare)")

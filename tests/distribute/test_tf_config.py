@@ -1,4 +1,4 @@
-"""TF_CONFIG: what place a process reads from it, and what it says of a wrong one."""
+"""TF_CONFIG: the task that a process reads from it, and the message for a wrong one."""
 
 import json
 import os
@@ -40,13 +40,13 @@ def test_each_task_reads_its_place_and_its_peers(monkeypatch, type, index, numbe
 
 def test_without_a_chief_the_first_worker_is_the_chief(monkeypatch):
     cluster = {"worker": ["a:1", "b:1"]}
-    places = []
+    tasks = []
     for index in range(2):
         monkeypatch.setenv("TF_CONFIG", config("worker", str(index), cluster))
-        places.append(tf_config.read("multi_worker"))
-    assert [place.is_chief for place in places] == [True, False]
-    assert [place.number for place in places] == [0, 1]
-    assert places[1].peers == [tf_config.Peer("worker/0", "a:1")]
+        tasks.append(tf_config.read("multi_worker"))
+    assert [task.is_chief for task in tasks] == [True, False]
+    assert [task.number for task in tasks] == [0, 1]
+    assert tasks[1].peers == [tf_config.Peer("worker/0", "a:1")]
 
 
 def test_a_tf_config_without_a_cluster_gives_no_task(monkeypatch):
@@ -56,7 +56,7 @@ def test_a_tf_config_without_a_cluster_gives_no_task(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "strategy, text, said",
+    "strategy, text, message",
     [
         ("multi_worker", "", "--strategy multi_worker: TF_CONFIG is not set"),
         ("multi_worker", "worker/0", "TF_CONFIG: is not JSON"),
@@ -78,11 +78,11 @@ def test_a_tf_config_without_a_cluster_gives_no_task(monkeypatch):
         ("none", config("chief"), "describes a cluster, and --strategy none has none"),
     ],
 )
-def test_a_wrong_tf_config_is_one_line_that_says_what_is_wrong(monkeypatch, strategy, text, said):
+def test_a_wrong_tf_config_is_one_line_that_says_what_is_wrong(monkeypatch, strategy, text, message):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(InputError) as raised:
         tf_config.read(strategy)
-    assert said in str(raised.value) and "\n" not in str(raised.value)
+    assert message in str(raised.value) and "\n" not in str(raised.value)
 
 
 RUN = ["--source", "sample", "--model", "dense", "--train_steps", "20", "--model_dir", "run"]
@@ -95,8 +95,8 @@ def test_a_wrong_tf_config_ends_the_command_before_anything_is_written(cli, tmp_
 
 
 def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return f"127.0.0.1:{found.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
 
 
 @pytest.mark.parametrize("type, index, missing", [("worker", 0, "worker/1"), ("worker", 1, "worker/0")])

@@ -14,10 +14,10 @@ from support import PATIENCE, checkpoint, is_running, launch, wait_until
 
 from estimator_mnist.model_dir import event_files
 
-# 16 steps an epoch, each of them logged. Dropout and augmentation must also be those of the global batch.
+# 16 steps an epoch, each of them logged. Dropout and augmentation must be those of the global batch, too.
 STEPS = ["--source", "sample", "--model", "lenet5", "--batch_size", "250", "--augment", "affine"]
 STEPS += ["--train_steps", "24", "--evals", "2", "--iterations_per_loop", "1", "--seed", "5"]
-# Long enough to be stopped in the middle, in blocks of many steps.
+# Long enough to be stopped midway, with many steps a session call.
 LONG = ["--source", "sample", "--model", "dense", "--train_steps", "6000", "--evals", "6", "--dropout_rate", "0.3"]
 
 
@@ -163,7 +163,7 @@ def test_neither_ctrl_c_nor_kill_9_of_the_command_leaves_a_task(tmp_path):
         wait_until(lambda: not any(map(is_running, pids.values())))  # noqa: B023
 
 
-BAD: List[List[str]] = [
+WRONG: List[List[str]] = [
     ["--strategy", "mirrored"],
     ["--strategy", "parameter_server"],
     ["--ps", "1", "--strategy", "multi_worker"],
@@ -173,7 +173,7 @@ BAD: List[List[str]] = [
 ]
 
 
-@pytest.mark.parametrize("words", BAD, ids=" ".join)
+@pytest.mark.parametrize("words", WRONG, ids=" ".join)
 def test_wrong_input_is_one_line_and_exit_code_2(cli, tmp_path, words):
     done = cli("cluster", "--source", "sample", "--model_dir", "run", *words)
     assert done.returncode == 2, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Every fault that a run can meet: what is said, that nothing is lost, and that the same command goes on."""
+"""Every fault that a run can meet: its message, that nothing is lost, and that the same command resumes the run."""
 
 import resource
 import shutil
@@ -16,13 +16,13 @@ from estimator_mnist.config.experiment import MODELS
 from estimator_mnist.model_dir import checkpoints
 from input_fns.sources import idx
 
-# Every step a session call and every call slow enough to be met between two evaluations.
+# One step a session call, and steps slow enough that a signal arrives between two evaluations.
 SLOW = ["--source", "sample", "--model", "conv", "--train_steps", "60", "--evals", "3", "--iterations_per_loop", "1"]
 
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory) -> Path:
-    """The model_dir of a run of SLOW that nothing disturbed."""
+    """The model_dir of an uninterrupted run of SLOW."""
     folder = tmp_path_factory.mktemp("slow") / "run"
     assert start(folder, *SLOW).wait(PATIENCE) == 0
     return folder
@@ -38,12 +38,12 @@ def test_20_kills_at_random_moments_change_nothing(capfd):
 def test_every_model_resumes_bitwise_equal_after_a_kill(tmp_path, model):
     flags = ["--source", "sample", "--model", model, "--train_steps", "36", "--evals", "3", "--batch_size", "64"]
     flags += ["--dropout_rate", "0.3", "--learning_rate_schedule", "one_cycle", "--iterations_per_loop", "5"]
-    unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
-    assert start(unbroken, *flags).wait(PATIENCE) == 0
+    uninterrupted, killed = tmp_path / "uninterrupted", tmp_path / "killed"
+    assert start(uninterrupted, *flags).wait(PATIENCE) == 0
     killed_at(killed, "model.ckpt-12.index", *flags)
     step = checkpoints.steps(killed)[0]  # 12, or a later one if the kill came late
     assert 12 <= step < 36
-    assert f"Resuming after step {step} of 36" in resumes_to_the_same_end(killed, unbroken, flags)
+    assert f"Resuming after step {step} of 36" in resumes_to_the_same_end(killed, uninterrupted, flags)
 
 
 @pytest.mark.parametrize("signum, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -192,7 +192,7 @@ def test_a_model_dir_deleted_during_the_run_is_one_line(tmp_path):
 def test_a_second_run_on_a_model_dir_is_refused(tmp_path):
     process = start(tmp_path / "run", *SLOW)
     wait_for(process, tmp_path / "run", "model.ckpt-0.index")
-    process.send_signal(signal.SIGSTOP)  # or it might be finished before the second one looks
+    process.send_signal(signal.SIGSTOP)  # or it could finish before the second run looks
     code, _, err = end(start(tmp_path / "run", *SLOW, "--clean"))
     assert code == 2 and err.count("\n") == 1 and f"is in use by process {process.pid}" in err
     assert checkpoints.steps(tmp_path / "run"), "--clean has not touched it"

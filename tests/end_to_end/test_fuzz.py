@@ -66,18 +66,18 @@ def test_any_flags_give_an_experiment_or_one_line(sample, words: List[str]):
             flags.FLAGS.mark_as_parsed()
 
 
-def damaged(original: bytes, position: float, length: int, replacement: Optional[bytes]) -> bytes:
+def corrupted(original: bytes, position: float, length: int, replacement: Optional[bytes]) -> bytes:
     """Returns the bytes with some of them replaced, or truncated there if there is no replacement."""
     at = int(position * len(original))
     return original[:at] if replacement is None else original[:at] + replacement + original[at + length :]
 
 
-DAMAGE = st.tuples(st.floats(0, 1), st.integers(0, 40), st.one_of(st.none(), st.binary(max_size=40)))
+CORRUPTIONS = st.tuples(st.floats(0, 1), st.integers(0, 40), st.one_of(st.none(), st.binary(max_size=40)))
 
 
 @settings(quick, max_examples=300)
-@given(st.sampled_from(sorted(idx.FILE_NAMES)), DAMAGE, st.booleans())
-def test_corrupt_idx_files_give_data_or_one_line(which, damage, zipped):
+@given(st.sampled_from(sorted(idx.FILE_NAMES)), CORRUPTIONS, st.booleans())
+def test_corrupt_idx_files_give_data_or_one_line(which, corruption, zipped):
     import gzip
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -85,7 +85,7 @@ def test_corrupt_idx_files_give_data_or_one_line(which, damage, zipped):
             array = np.arange(20 * 784).reshape(20, 28, 28) % 256 if kind == "images" else np.arange(20) % 10
             content = idx.to_bytes(array.astype(np.uint8))
             content = gzip.compress(content, mtime=0) if zipped else content
-            content = damaged(content, *damage) if (split, kind) == which else content
+            content = corrupted(content, *corruption) if (split, kind) == which else content
             Path(scratch, name).write_bytes(content)
         try:
             data = input_fns.find("mnist", "idx", idx_dir=scratch)
@@ -97,11 +97,13 @@ def test_corrupt_idx_files_give_data_or_one_line(which, damage, zipped):
 
 
 @settings(quick, max_examples=200)
-@given(st.one_of(DAMAGE, st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5)))
-def test_a_corrupt_experiment_json_is_kept_and_refused_in_one_line(damage):
+@given(
+    st.one_of(CORRUPTIONS, st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
+)
+def test_a_corrupt_experiment_json_is_kept_and_refused_in_one_line(corruption):
     experiment = Experiment(model="dense", source="sample")
     text = json.dumps(dataclasses.asdict(experiment), indent=1).encode()
-    content = damaged(text, *damage) if isinstance(damage, tuple) else json.dumps(damage).encode()
+    content = corrupted(text, *corruption) if isinstance(corruption, tuple) else json.dumps(corruption).encode()
     with tempfile.TemporaryDirectory() as scratch:
         model_dir = Path(scratch)
         (model_dir / FILE_NAME).write_bytes(content)
@@ -115,13 +117,13 @@ def test_a_corrupt_experiment_json_is_kept_and_refused_in_one_line(damage):
 
 
 @settings(quick, max_examples=100)
-@given(DAMAGE)
-def test_a_corrupt_results_json_is_ignored(run, damage):
+@given(CORRUPTIONS)
+def test_a_corrupt_results_json_is_ignored(run, corruption):
     original = (run / results.FILE_NAME).read_bytes()
     expected = results.read(run)
     assert expected
     with tempfile.TemporaryDirectory() as scratch:
-        Path(scratch, results.FILE_NAME).write_bytes(damaged(original, *damage))
+        Path(scratch, results.FILE_NAME).write_bytes(corrupted(original, *corruption))
         outcome = results.read(Path(scratch))
         assert outcome is None or {key: type(value) for key, value in outcome.items()} == {
             key: type(value) for key, value in expected.items()
@@ -145,7 +147,7 @@ def test_a_corrupt_checkpoint_is_skipped(half, data):
                 path.unlink()
                 (model_dir / "checkpoint").write_bytes(data.draw(st.binary(max_size=30)))
             else:
-                path.write_bytes(damaged(path.read_bytes(), *data.draw(DAMAGE)))
+                path.write_bytes(corrupted(path.read_bytes(), *data.draw(CORRUPTIONS)))
         before = sorted(path.name for path in model_dir.glob("model.ckpt*"))
         try:
             step, skipped = checkpoints.choose(model_dir)

@@ -1,4 +1,4 @@
-"""What a user does on the command line: whole small runs on real digits, and every kind of bad input."""
+"""What a user does on the command line: complete small runs on real digits, and every kind of wrong input."""
 
 import json
 import re
@@ -28,17 +28,17 @@ def test_the_main_job_trains_evaluates_and_leaves_its_results(cli, tmp_path):
         assert expected in out
     assert "Traceback" not in out and "WARNING" not in out
 
-    found = json.loads((folder / "results.json").read_text())
-    assert set(found) == RESULT_KEYS
-    assert set(found["seconds"]) == {"to_first_step", "training", "evaluation", "export", "total"}
-    assert (found["source"], found["train_examples"], found["test_examples"]) == ("sample", 4000, 1000)
-    assert (found["parameters"], found["epochs"], found["global_step"]) == (101_770, 2, 126)
-    assert found["untrained"]["test_loss"] == pytest.approx(2.303, abs=0.4)
-    assert found["untrained"]["test_accuracy"] == pytest.approx(0.1, abs=0.08)
-    assert len(found["train_loss"]) == 2 and found["train_loss"][1] < found["train_loss"][0]
-    assert found["final"]["test_accuracy"] > 0.85
-    assert found["images_per_second"] > 0 and found["seconds"]["to_first_step"] > 0
-    assert found["evaluated_split"] == "test"
+    results = json.loads((folder / "results.json").read_text())
+    assert set(results) == RESULT_KEYS
+    assert set(results["seconds"]) == {"to_first_step", "training", "evaluation", "export", "total"}
+    assert (results["source"], results["train_examples"], results["test_examples"]) == ("sample", 4000, 1000)
+    assert (results["parameters"], results["epochs"], results["global_step"]) == (101_770, 2, 126)
+    assert results["untrained"]["test_loss"] == pytest.approx(2.303, abs=0.4)
+    assert results["untrained"]["test_accuracy"] == pytest.approx(0.1, abs=0.08)
+    assert len(results["train_loss"]) == 2 and results["train_loss"][1] < results["train_loss"][0]
+    assert results["final"]["test_accuracy"] > 0.85
+    assert results["images_per_second"] > 0 and results["seconds"]["to_first_step"] > 0
+    assert results["evaluated_split"] == "test"
 
     train, test = event_files.scalars(folder), event_files.scalars(folder / "eval_test")
     assert {"loss", "accuracy", "learning_rate", "images_per_second"} <= set(train)
@@ -78,16 +78,16 @@ def test_every_input_trains_on_every_source(cli, tmp_path, request, input, sourc
     flags = ["--model", "dense", "--input", input, "--source", source, "--train_steps", "130", "--evals", "2"]
     done = cli(*flags, "--model_dir", "run")
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert found["final"]["test_accuracy"] > 0.8
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["final"]["test_accuracy"] > 0.8
     assert set(event_files.scalars(tmp_path / "run" / "eval_test")["loss"]) == {0, 65, 130}
 
 
 def test_a_run_interrupted_between_evaluations_resumes_to_the_same_end(cli, tmp_path):
     flags = [*SMALL, "--evals", "4", "--dropout_rate", "0.3", "--augment", "elastic", "--average_decay", "0.9"]
-    assert cli(*flags, "--model_dir", "whole").returncode == 0
-    cut = Path(shutil.copytree(tmp_path / "whole", tmp_path / "cut"))
-    # As a kill leaves it: the last two checkpoints and all after them were never written.
+    assert cli(*flags, "--model_dir", "uninterrupted").returncode == 0
+    cut = Path(shutil.copytree(tmp_path / "uninterrupted", tmp_path / "cut"))
+    # What a kill leaves: the last two checkpoints and everything after them were never written.
     (cut / "results.json").unlink()
     for path in [*cut.glob("model.ckpt-94*"), *cut.glob("model.ckpt-126*")]:
         path.unlink()
@@ -96,8 +96,10 @@ def test_a_run_interrupted_between_evaluations_resumes_to_the_same_end(cli, tmp_
     )
     done = cli(*flags, "--model_dir", "cut")
     assert done.returncode == 0 and "Resuming after step 63 of 126" in done.stdout
-    assert_equal_to_the_bit(checkpoint(tmp_path / "whole"), checkpoint(cut))
-    first, second = (json.loads((tmp_path / folder / "results.json").read_text()) for folder in ("whole", "cut"))
+    assert_equal_to_the_bit(checkpoint(tmp_path / "uninterrupted"), checkpoint(cut))
+    first, second = (
+        json.loads((tmp_path / folder / "results.json").read_text()) for folder in ("uninterrupted", "cut")
+    )
     for key in ("untrained", "train_loss", "final", "best"):
         assert first[key] == second[key]
 
@@ -106,9 +108,9 @@ def test_a_validation_split_replaces_the_test_split(cli, tmp_path):
     done = cli(*SMALL, "--validation_size", "300", "--model_dir", "run")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     folder = tmp_path / "run"
-    found = json.loads((folder / "results.json").read_text())
-    assert found["evaluated_split"] == "validation" and found["final"]["test_accuracy"] > 0.85
-    assert (found["train_examples"], found["test_examples"], found["global_step"]) == (3700, 300, 116)
+    results = json.loads((folder / "results.json").read_text())
+    assert results["evaluated_split"] == "validation" and results["final"]["test_accuracy"] > 0.85
+    assert (results["train_examples"], results["test_examples"], results["global_step"]) == (3700, 300, 116)
     assert set(event_files.scalars(folder / "eval_validation")["loss"]) == {0, 58, 116}
     report = (folder / "report.html").read_text()
     for text, what in ((done.stdout, "validation split, trained"), (report, "Validation accuracy")):
@@ -138,9 +140,9 @@ def test_clean_starts_over_and_another_experiment_is_refused(cli, tmp_path):
 
 def test_evaluate_prints_metrics_and_writes_nothing(cli, run):
     before = sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*"))
-    found = json.loads((run / "results.json").read_text())
+    results = json.loads((run / "results.json").read_text())
     printed = json.loads(cli("evaluate", "--model_dir", run, "--json").stdout)
-    assert printed["loss"] == found["final"]["test_loss"] and printed["accuracy"] == found["final"]["test_accuracy"]
+    assert printed["loss"] == results["final"]["test_loss"] and printed["accuracy"] == results["final"]["test_accuracy"]
     assert printed["global_step"] == 400
     earlier = cli("evaluate", "--model_dir", run, "--checkpoint", "200", "--eval_batch_size", "7")
     assert earlier.returncode == 0 and "step 200" in earlier.stdout and "accuracy of 9" in earlier.stdout
@@ -212,13 +214,13 @@ def test_bad_input_gets_one_line_and_leaves_nothing(cli, tmp_path, words, messag
 
 
 def test_dense_reaches_the_accuracy_of_the_notebook(cli, tmp_path, mnist):
-    """The exercise's settings on the whole of MNIST: 97.5% to 98.4%."""
+    """With the exercise's settings, on all of MNIST: 97.5% to 98.4%."""
     done = cli("--model", "dense", "--recipe", "notebook", "--model_dir", "run")
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert found["global_step"] == 9380 and found["test_examples"] == 10_000
-    assert 0.975 <= found["final"]["test_accuracy"] <= 0.984
-    assert np.all(np.diff(found["train_loss"]) < 0)
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["global_step"] == 9380 and results["test_examples"] == 10_000
+    assert 0.975 <= results["final"]["test_accuracy"] <= 0.984
+    assert np.all(np.diff(results["train_loss"]) < 0)
 
 
 def test_tensorboard_without_runs_is_one_line(tmp_path):

@@ -1,4 +1,4 @@
-"""Memory does not grow faster than the data: one copy of a split where all of it is needed, a constant else."""
+"""Memory grows no faster than the data: one copy of a split where all of it is needed, otherwise constant."""
 
 import gzip
 import tracemalloc
@@ -11,7 +11,7 @@ import pytest
 from input_fns.sources import idx
 
 EXAMPLES = 20_000
-SLACK = 4 << 20  # bytes, beside the array: chunks, gzip's window
+SLACK = 4 << 20  # bytes in addition to the array: chunks, gzip's window
 
 
 @pytest.fixture(params=["plain", "gzipped"])

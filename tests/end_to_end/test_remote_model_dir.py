@@ -1,6 +1,6 @@
-"""A model_dir that is not on this machine: TensorFlow's file system in memory, ram://, stands for gs:// and s3://.
+"""A model_dir in a remote store. TensorFlow's in-memory file system, ram://, takes the place of gs:// and s3://.
 
-Only the process that wrote to it sees it, so that all commands run in one child process.
+Only the process that wrote to ram:// can read it, so all commands run in one child process.
 """
 
 import json
@@ -19,7 +19,7 @@ from support import ROOT, RUN
 REMOTE = "ram://bucket/a/run"
 CALLS: Dict[str, List[str]] = {
     "stopped": RUN,
-    "gone on": RUN,
+    "resumed": RUN,
     "finished": RUN,
     "another": [*RUN, "--seed", "5"],
     "evaluate": ["evaluate", "--json"],
@@ -54,7 +54,7 @@ class Output(io.StringIO):
 
 def call(words, stop_at=None):
     FLAGS.unparse_flags()
-    tf.compat.v1.summary.FileWriterCache.clear()  # each command is a process else
+    tf.compat.v1.summary.FileWriterCache.clear()  # outside this test, each command is a process
     out, err = Output(), io.StringIO()
     out.stop_at = stop_at
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -62,27 +62,27 @@ def call(words, stop_at=None):
     return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
 
 remote, calls, local = json.loads(sys.argv[1])
-told = {}
+outcomes = {}
 for name, words in calls.items():
     named = [] if "--model_dir" in words else ["--model_dir", remote]
     words = [local if word == "local" else word for word in words] + named
-    told[name] = call(words, stop_at="step 100, epoch" if name == "stopped" else None)
-    found = [os.path.join(folder, file) for folder, _, files in tf.io.gfile.walk(remote) for file in files]
-    # ram:// lists "_config.pbtxt" in projector/, for the sake of a file projector_config.pbtxt beside it.
-    told[name]["files"] = [file[len(remote) + 1 :] for file in found if tf.io.gfile.exists(file)]
-    if name == "gone on":
-        for file in told[name]["files"]:
+    outcomes[name] = call(words, stop_at="step 100, epoch" if name == "stopped" else None)
+    paths = [os.path.join(folder, file) for folder, _, files in tf.io.gfile.walk(remote) for file in files]
+    # ram:// lists "_config.pbtxt" in projector/ because there is a projector_config.pbtxt beside it.
+    outcomes[name]["files"] = [file[len(remote) + 1 :] for file in paths if tf.io.gfile.exists(file)]
+    if name == "resumed":
+        for file in outcomes[name]["files"]:
             tf.io.gfile.makedirs(os.path.dirname(os.path.join("copy", file)))
             tf.io.gfile.copy(os.path.join(remote, file), os.path.join("copy", file))
     if name == "evaluate":
-        tf.io.gfile.remove(remote + "/report.html")  # for the report command to make again
-print(json.dumps(told))
+        tf.io.gfile.remove(remote + "/report.html")  # so that the report command has to write it
+print(json.dumps(outcomes))
 """
 
 
 @pytest.fixture(scope="module")
-def there(run, tmp_path_factory) -> Path:
-    """A folder with the files of the remote run when it was finished first, in copy/, and what each call said."""
+def scratch(run, tmp_path_factory) -> Path:
+    """A folder with copy/, the files of the remote run when it finished, and outcomes.json, what each call did."""
     folder = tmp_path_factory.mktemp("remote")
     words = json.dumps([REMOTE, {**CALLS, **UNKNOWN}, str(run)])
     done = subprocess.run(
@@ -94,74 +94,74 @@ def there(run, tmp_path_factory) -> Path:
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    (folder / "told.json").write_text(done.stdout)
+    (folder / "outcomes.json").write_text(done.stdout)
     return folder
 
 
 @pytest.fixture(scope="module")
-def told(there) -> Dict[str, Dict[str, Any]]:
-    """{call: {"code", "out", "err", "files"}}: what each said, and which files it left."""
-    return json.loads((there / "told.json").read_text())
+def outcomes(scratch) -> Dict[str, Dict[str, Any]]:
+    """{call: {"code", "out", "err", "files"}}: its exit code, its output, and the files in the model_dir after it."""
+    return json.loads((scratch / "outcomes.json").read_text())
 
 
-def test_a_stopped_remote_run_resumes_bitwise_equal(there, told, run):
-    stopped, gone_on = told["stopped"], told["gone on"]
+def test_a_stopped_remote_run_resumes_bitwise_equal(scratch, outcomes, run):
+    stopped, resumed = outcomes["stopped"], outcomes["resumed"]
     assert stopped["code"] == 143 and "Stopped by SIGTERM after step 100, which is saved" in stopped["out"]
     assert "model.ckpt-100.index" in stopped["files"] and "results.json" not in stopped["files"]
-    assert gone_on["code"] == 0 and gone_on["err"] == "" and "Resuming after step 100 of 400" in gone_on["out"]
-    assert sorted(path.name for path in there.iterdir()) == ["copy", "told.json"]  # and no folder named ram:
-    ours, theirs = (tf.train.load_checkpoint(str(folder / "model.ckpt-400")) for folder in (there / "copy", run))
+    assert resumed["code"] == 0 and resumed["err"] == "" and "Resuming after step 100 of 400" in resumed["out"]
+    assert sorted(path.name for path in scratch.iterdir()) == ["copy", "outcomes.json"], "no folder ram:"
+    ours, theirs = (tf.train.load_checkpoint(str(folder / "model.ckpt-400")) for folder in (scratch / "copy", run))
     assert ours.get_variable_to_shape_map() == theirs.get_variable_to_shape_map()
     for name in ours.get_variable_to_shape_map():
         np.testing.assert_array_equal(ours.get_tensor(name), theirs.get_tensor(name))
-    figures = [json.loads((folder / "results.json").read_text()) for folder in (there / "copy", run)]
+    figures = [json.loads((folder / "results.json").read_text()) for folder in (scratch / "copy", run)]
     for key in ("untrained", "train_loss", "final", "best"):
         assert figures[0][key] == figures[1][key]
-    assert (there / "copy" / "checkpoint").read_text().startswith('model_checkpoint_path: "model.ckpt-400"')
+    assert (scratch / "copy" / "checkpoint").read_text().startswith('model_checkpoint_path: "model.ckpt-400"')
 
 
-def test_a_finished_remote_run_is_shown_and_another_experiment_refused(told):
-    finished, another = told["finished"], told["another"]
+def test_a_finished_remote_run_is_shown_and_another_experiment_refused(outcomes):
+    finished, another = outcomes["finished"], outcomes["another"]
     assert finished["code"] == 0 and f"{REMOTE}: this experiment is finished" in finished["out"]
-    assert finished["files"] == told["gone on"]["files"] and f"Report: {REMOTE}/report.html" in finished["out"]
+    assert finished["files"] == outcomes["resumed"]["files"] and f"Report: {REMOTE}/report.html" in finished["out"]
     assert another["code"] == 2
     assert another["err"].startswith(f"error: --model_dir {REMOTE}: holds another experiment: --seed is 5, not 0;")
 
 
-def test_a_remote_run_is_evaluated_and_compared(told, run):
+def test_a_remote_run_is_evaluated_and_compared(outcomes, run):
     final = json.loads((run / "results.json").read_text())["final"]
-    assert told["evaluate"]["code"] == told["against"]["code"] == 0
-    assert json.loads(told["evaluate"]["out"])["accuracy"] == final["test_accuracy"]
-    against = json.loads(told["against"]["out"])["against"]
+    assert outcomes["evaluate"]["code"] == outcomes["against"]["code"] == 0
+    assert json.loads(outcomes["evaluate"]["out"])["accuracy"] == final["test_accuracy"]
+    against = json.loads(outcomes["against"]["out"])["against"]
     assert against["model_dir"] == str(run) and against["only_b_right"] + against["only_a_right"] >= 0
 
 
-def test_a_remote_model_classifies_files(told):
-    (answer,) = json.loads(told["predict"]["out"])
-    assert told["predict"]["code"] == 0 and answer["class"] == 5
+def test_a_remote_model_classifies_files(outcomes):
+    (answer,) = json.loads(outcomes["predict"]["out"])
+    assert outcomes["predict"]["code"] == 0 and answer["class"] == 5
 
 
-def test_a_remote_run_is_exported(told):
-    rows = json.loads(told["export"]["out"])
-    assert told["export"]["code"] == 0 and told["export"]["err"] == ""
+def test_a_remote_run_is_exported(outcomes):
+    rows = json.loads(outcomes["export"]["out"])
+    assert outcomes["export"]["code"] == 0 and outcomes["export"]["err"] == ""
     assert [row["format"] for row in rows] == ["checkpoint", "saved_model", "tflite"]
     assert all(row["path"].startswith(f"{REMOTE}/") and row["bytes"] > 50_000 for row in rows)
-    assert "export/tflite/model.tflite" in told["export"]["files"]
+    assert "export/tflite/model.tflite" in outcomes["export"]["files"]
     version = rows[1]["path"][len(REMOTE) + 1 :]
-    assert f"{version}/saved_model.pb" in told["export"]["files"] and version.startswith("export/step-300/")
+    assert f"{version}/saved_model.pb" in outcomes["export"]["files"] and version.startswith("export/step-300/")
 
 
-def test_report_rebuilds_the_report_of_a_remote_run(told):
-    assert "report.html" not in told["against"]["files"] + told["export"]["files"]
-    assert told["report"]["code"] == 0 and "report.html" in told["report"]["files"]
+def test_report_rebuilds_the_report_of_a_remote_run(outcomes):
+    assert "report.html" not in outcomes["against"]["files"] + outcomes["export"]["files"]
+    assert outcomes["report"]["code"] == 0 and "report.html" in outcomes["report"]["files"]
 
 
-def test_clean_starts_over_and_a_remote_run_leaves_the_files_of_a_local_one(told, run):
-    assert told["clean"]["code"] == 0 and "Going on" not in told["clean"]["out"]
+def test_clean_starts_over_and_a_remote_run_leaves_the_files_of_a_local_one(outcomes, run):
+    assert outcomes["clean"]["code"] == 0 and "Resuming" not in outcomes["clean"]["out"]
     local = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
-    # The three that differ, and why: BUILD_NOTES.md, Remote folders.
+    # BUILD_NOTES.md, "Remote folders", says why these three differ.
     local = local - {".lock", "eval_test/projector_config.pbtxt", "projector/hidden.bytes"} | {"projector/hidden.tsv"}
-    assert _names(told["clean"]["files"]) == _names(local)
+    assert _names(outcomes["clean"]["files"]) == _names(local)
 
 
 def _names(files: Any) -> List[str]:
@@ -179,19 +179,19 @@ def _names(files: Any) -> List[str]:
         *((flag, f"{flag} s3://bucket/run") for flag in UNKNOWN),
     ],
 )
-def test_a_wrong_remote_folder_is_one_line(told, call, said):
-    assert told[call]["code"] == 2 and told[call]["err"].startswith(f"error: {said}")
-    assert told[call]["err"].count("\n") == 1
+def test_a_wrong_remote_folder_is_one_line(outcomes, call, said):
+    assert outcomes[call]["code"] == 2 and outcomes[call]["err"].startswith(f"error: {said}")
+    assert outcomes[call]["err"].count("\n") == 1
     if call in UNKNOWN:
-        assert "TensorFlow has no file system for s3:// here, only for file://, gs://, ram://" in told[call]["err"]
+        assert "TensorFlow has no file system for s3:// here, only for file://, gs://, ram://" in outcomes[call]["err"]
 
 
-def test_a_store_that_does_not_answer_is_one_line(told):
+def test_a_store_that_does_not_answer_is_one_line(outcomes):
     for call in ("no answer", "no answer to evaluate"):
-        assert told[call]["code"] == 2 and told[call]["err"].count("\n") == 1
-        assert told[call]["err"].startswith("error: --model_dir gs://bucket/run: cannot be used (")
-        assert "Failed to connect to 127.0.0.1 port 9" in told[call]["err"]
-        assert "name a place that answers and that you may read and write" in told[call]["err"]
+        assert outcomes[call]["code"] == 2 and outcomes[call]["err"].count("\n") == 1
+        assert outcomes[call]["err"].startswith("error: --model_dir gs://bucket/run: cannot be used (")
+        assert "Failed to connect to 127.0.0.1 port 9" in outcomes[call]["err"]
+        assert "name a place that answers and that you may read and write" in outcomes[call]["err"]
 
 
 def test_a_sweep_needs_a_local_folder(cli):

@@ -1,4 +1,4 @@
-"""TensorBoard in a browser: every tab shows what the runs wrote for it, and no request leaves the machine."""
+"""TensorBoard in a browser: every tab shows the data that the runs wrote for it, and no request leaves the machine."""
 
 import os
 import re
@@ -172,7 +172,7 @@ def test_the_report_opens_from_disk_in_light_and_dark_mode_and_on_a_narrow_scree
 
 
 def test_the_files_for_tensorboard_stay_small(runs: Path):
-    """The runs have 1,000 test images: the projector's files, which grow with them, count tenfold."""
+    """The projector's files count tenfold: they grow with the test images, 1,000 here and 10,000 in a default run."""
     for name in RUNS:
         files = [*(runs / name).glob("events*"), *(runs / name / "eval_test").iterdir()]
         projector = sum(path.stat().st_size for path in (runs / name / "projector").iterdir())

@@ -1,4 +1,4 @@
-"""The optimizers against Keras's, and the schedules."""
+"""The optimizers, compared with Keras's, and the learning rate schedules."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def gradients(step: int) -> np.ndarray:
     return np.random.default_rng(step).standard_normal((3, 4)).astype(np.float32)
 
 
-def ours(optimizer: str) -> np.ndarray:
+def updated_by_project(optimizer: str) -> np.ndarray:
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         network = Network([Flatten("flatten"), Dense("logits", 4)], (1, 3, 1))
         network.build(seed=0)
@@ -34,23 +34,23 @@ def ours(optimizer: str) -> np.ndarray:
         return session.run(variable)
 
 
-def keras(optimizer: str) -> np.ndarray:
-    judge = {
+def updated_by_keras(optimizer: str) -> np.ndarray:
+    reference = {
         "adam": lambda: tf.keras.optimizers.Adam(0.01),
         "sgd": lambda: tf.keras.optimizers.SGD(0.01),
         "momentum": lambda: tf.keras.optimizers.SGD(0.01, momentum=0.9),
     }[optimizer]()
     variable = tf.Variable(START)
     for number in range(STEPS):
-        judge.apply_gradients([(tf.constant(gradients(number)), variable)])
+        reference.apply_gradients([(tf.constant(gradients(number)), variable)])
     return variable.numpy()
 
 
 @pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name != "lecun"])  # Keras has none like it
 def test_updates_equal_those_of_keras(optimizer):
-    found = ours(optimizer)
-    assert np.abs(found - START).max() > 0.01
-    assert np.allclose(found, keras(optimizer), atol=1e-6)
+    updated = updated_by_project(optimizer)
+    assert np.abs(updated - START).max() > 0.01
+    assert np.allclose(updated, updated_by_keras(optimizer), atol=1e-6)
 
 
 def test_schedules_start_peak_and_end_where_they_should():

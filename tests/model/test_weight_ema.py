@@ -1,4 +1,4 @@
-"""The moving average of the weights: what it holds, that it is what is used, and that it changes no training."""
+"""The exponential moving average of the weights: its values, its use, and that it does not change the training."""
 
 import json
 
@@ -18,14 +18,16 @@ IMAGES, LABELS = RNG.random((96, 28, 28, 1), np.float32), (np.arange(96) % 10).a
 
 
 def trained(decay: float, model: str, steps: int, folder) -> dict:
-    """Returns a checkpoint after some steps on 32 images each, all in one session call."""
+    """Returns the variables of a checkpoint after some steps on 32 images each, all in one session call."""
     experiment = Experiment(model=model, train_examples=96, batch_size=32, average_decay=decay, iterations_per_loop=3)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         images, labels = IMAGES[: 32 * steps], LABELS[: 32 * steps]
-        made = model_fn({"image": tf.constant(images)}, tf.constant(labels), TRAIN, {"experiment": experiment})
+        estimator_spec = model_fn(
+            {"image": tf.constant(images)}, tf.constant(labels), TRAIN, {"experiment": experiment}
+        )
         session.run(tf.compat.v1.global_variables_initializer())
         if steps:
-            session.run(made.train_op)
+            session.run(estimator_spec.train_op)
         tf.compat.v1.train.Saver(sharded=True).save(session, str(folder / "model.ckpt"))
     return checkpoint(folder)
 
@@ -41,7 +43,7 @@ def test_the_average_follows_the_weights_without_changing_their_training(model, 
         network = create_network(Experiment(model=model))
         network.build(0)
         session.run(tf.compat.v1.global_variables_initializer())
-        initial = {"/".join(key): session.run(made.parts[0]) for key, made in network.variables.items()}
+        initial = {"/".join(key): session.run(parameter.parts[0]) for key, parameter in network.variables.items()}
     for name in names:
         assert np.array_equal(averaged[name + weight_ema.TRAINED], plain[2][name])
         expected = initial[name].astype(np.float64)
@@ -61,19 +63,19 @@ def test_evaluation_export_and_prediction_use_the_average(run, cli, sample, tmp_
     done = cli(*flags)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     folder = tmp_path / "run"
-    whole, plain = checkpoint(folder), checkpoint(run)
-    found, other = (json.loads((place / "results.json").read_text()) for place in (folder, run))
-    # The training is the same; what comes of it is not.
-    assert np.array_equal(whole["dense1/kernel/trained"], plain["dense1/kernel"])
-    assert found["train_loss"] == other["train_loss"] and found["untrained"] == other["untrained"]
-    assert found["final"] != other["final"] and found["final"]["test_accuracy"] > 0.85
+    averaged_run, plain = checkpoint(folder), checkpoint(run)
+    results, plain_results = (json.loads((place / "results.json").read_text()) for place in (folder, run))
+    # The training is the same. The evaluated weights differ.
+    assert np.array_equal(averaged_run["dense1/kernel/trained"], plain["dense1/kernel"])
+    assert results["train_loss"] == plain_results["train_loss"] and results["untrained"] == plain_results["untrained"]
+    assert results["final"] != plain_results["final"] and results["final"]["test_accuracy"] > 0.85
 
     predict = tf.saved_model.load(str(next((folder / "export" / "final").iterdir()))).signatures["predict"]
     (kernel,) = [variable for variable in predict.variables if variable.name == "dense1/kernel:0"]
-    assert np.array_equal(kernel.numpy(), whole["dense1/kernel"])
+    assert np.array_equal(kernel.numpy(), averaged_run["dense1/kernel"])
     evaluated = json.loads(cli("evaluate", "--model_dir", "run", "--json").stdout)
-    assert evaluated["accuracy"] == found["final"]["test_accuracy"]
+    assert evaluated["accuracy"] == results["final"]["test_accuracy"]
     exported = cli("export", "--model_dir", "run", "--formats", "tflite", "--json")
     assert exported.returncode == 0, exported.stderr
     for row in json.loads(exported.stdout):
-        assert row["accuracy"] == pytest.approx(found["final"]["test_accuracy"])
+        assert row["accuracy"] == pytest.approx(results["final"]["test_accuracy"])

@@ -1,4 +1,4 @@
-"""Whatever a user writes into a model_dir's JSON files, every command ends in success or in one clear line."""
+"""Whatever a user writes into the JSON files of a model_dir, every command ends in success or in one clear line."""
 
 import contextlib
 import io
@@ -48,7 +48,7 @@ def picture(tmp_path_factory) -> Path:
     return path
 
 
-def called(*words: str) -> Tuple[int, str, str]:
+def call(*words: str) -> Tuple[int, str, str]:
     """Runs the command line in this process; returns its exit code, output and errors."""
     flags.FLAGS.unparse_flags()
     for name in flags.FLAGS:
@@ -62,7 +62,7 @@ def called(*words: str) -> Tuple[int, str, str]:
 def assert_success_or_one_line(model_dir: Path, picture: Path, *commands: str) -> None:
     words = {"train": [*RUN], "predict": [str(picture)]}
     for command in commands:
-        code, out, err = called(command, *words.get(command, []), "--model_dir", str(model_dir))
+        code, out, err = call(command, *words.get(command, []), "--model_dir", str(model_dir))
         assert "Traceback" not in out + err and "unexpected" not in err, err
         assert "\x1b" not in out + err and "\x07" not in out + err
         if code:
@@ -74,7 +74,7 @@ def assert_success_or_one_line(model_dir: Path, picture: Path, *commands: str) -
 
 @contextlib.contextmanager
 def changed(path: Path, key: str, value: Any) -> Iterator[None]:
-    """A context in which a key of a JSON file, "final.test_loss" for one within another, has another value."""
+    """A context in which a key of a JSON file has another value. A nested key is written "final.test_loss"."""
     before = path.read_bytes()
     content = json.loads(before)
     *parents, last = key.split(".")
@@ -158,9 +158,9 @@ def test_a_plausible_edit_of_the_experiment_gives_success_or_one_line(edited, pi
 def test_corrupt_results_are_recomputed_by_the_same_command(edited, key, value):
     before = json.loads((edited / RESULTS).read_text())
     with changed(edited / RESULTS, key, value):
-        code, _, err = called("report", "--model_dir", str(edited))
+        code, _, err = call("report", "--model_dir", str(edited))
         assert code == 2 and "is not finished" in err
-        code, _, err = called("train", *RUN, "--model_dir", str(edited))
+        code, _, err = call("train", *RUN, "--model_dir", str(edited))
         assert (code, err) == (0, "")
         after = json.loads((edited / RESULTS).read_text())
         assert all(after[name] == before[name] for name in ("untrained", "train_loss", "final", "best"))
@@ -169,7 +169,7 @@ def test_corrupt_results_are_recomputed_by_the_same_command(edited, key, value):
 def test_escape_sequences_in_class_names_do_not_reach_the_terminal(edited, picture):
     names = [*"012345678", f"nine{REPAINT}"]
     with changed(edited / EXPERIMENT, "class_names", names):
-        code, out, err = called("predict", str(picture), "--model_dir", str(edited))
+        code, out, err = call("predict", str(picture), "--model_dir", str(edited))
         assert (code, err) == (0, "") and "\x1b" not in out and "\x07" not in out
-        code, out, err = called("evaluate", "--model_dir", str(edited))
+        code, out, err = call("evaluate", "--model_dir", str(edited))
         assert code == 2 and "its class_names differs" in err and "\x1b" not in err

@@ -1,4 +1,4 @@
-"""The Estimator that keeps its evaluation, against the one of TensorFlow."""
+"""The Estimator that keeps its evaluation graph, compared with TensorFlow's Estimator."""
 
 import shutil
 
@@ -15,19 +15,19 @@ from input_fns.batching import indexed, streamed
 @pytest.mark.parametrize("batches_of", [indexed.eval_batches, streamed.eval_batches])
 def test_evaluations_equal_those_of_tensorflows_estimator(run, sample, tmp_path, batches_of):
     experiment = prepare.stored_experiment(run)
-    made = []
+    datasets = []
 
     def test_input() -> tf.data.Dataset:
-        made.append(batches_of(sample.test, 384))  # the last of them is smaller
-        return made[-1]
+        datasets.append(batches_of(sample.test, 384))  # the last batch is smaller
+        return datasets[-1]
 
     ours = estimator.create(experiment, tmp_path / "ours")
     config = run_config.create(experiment, tmp_path / "theirs")
     theirs = tf.estimator.Estimator(model_fn, config=config, params={"experiment": experiment})
     steps = (100, 400, 200)
-    found = [ours.evaluate(test_input, checkpoint_path=checkpoints.prefix(run, step)) for step in steps]
-    assert len(made) == 1, "one and the same graph"
-    assert found == [theirs.evaluate(test_input, checkpoint_path=checkpoints.prefix(run, step)) for step in steps]
+    evaluated = [ours.evaluate(test_input, checkpoint_path=checkpoints.prefix(run, step)) for step in steps]
+    assert len(datasets) == 1, "the same graph for all evaluations"
+    assert evaluated == [theirs.evaluate(test_input, checkpoint_path=checkpoints.prefix(run, step)) for step in steps]
 
 
 @pytest.mark.parametrize("endless", [lambda data: data.repeat(), lambda data: data.filter(lambda *batch: True)])
@@ -49,8 +49,8 @@ def test_the_newest_checkpoint_is_evaluated_if_the_requested_one_is_being_delete
         return indexed.eval_batches(sample.test, 384)
 
     ours = estimator.create(prepare.stored_experiment(run), folder)
-    with pytest.raises((ValueError, tf.errors.NotFoundError)):  # alone with its folder, it has lost something
+    with pytest.raises((ValueError, tf.errors.NotFoundError)):  # without training beside it, the checkpoint is lost
         ours.evaluate(test_input, checkpoint_path=checkpoints.prefix(folder, 200))
     ours.beside_training = True
-    found = ours.evaluate(test_input, checkpoint_path=checkpoints.prefix(folder, 200))
-    assert found == ours.evaluate(test_input) and found["global_step"] == 400
+    evaluated = ours.evaluate(test_input, checkpoint_path=checkpoints.prefix(folder, 200))
+    assert evaluated == ours.evaluate(test_input) and evaluated["global_step"] == 400
