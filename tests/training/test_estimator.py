@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -10,6 +11,7 @@ from estimator_mnist.model.model_fn import model_fn
 from estimator_mnist.model_dir import checkpoints, prepare
 from estimator_mnist.training import estimator, run_config
 from input_fns.batching import indexed, streamed
+from input_fns.sources import idx
 
 
 @pytest.mark.parametrize("batches_of", [indexed.eval_batches, streamed.eval_batches])
@@ -54,3 +56,22 @@ def test_the_newest_checkpoint_is_evaluated_if_the_requested_one_is_being_delete
     ours.beside_training = True
     evaluated = ours.evaluate(test_input, checkpoint_path=checkpoints.prefix(folder, 200))
     assert evaluated == ours.evaluate(test_input) and evaluated["global_step"] == 400
+
+
+def test_the_evaluation_of_the_last_step_keeps_the_outputs_of_its_forward_pass(run, sample, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    experiment = prepare.stored_experiment(folder)
+    estimating = estimator.create(experiment, folder, sample)
+    last, earlier = (checkpoints.prefix(folder, step) for step in (experiment.total_steps, 300))
+    metrics = estimating.evaluate(estimating.split_input_fn, name="test", checkpoint_path=last)
+    for path in folder.glob(f"model.ckpt-{experiment.total_steps}.*"):
+        path.unlink()  # another forward pass would need it
+    classified = estimating.classify(last)
+    assert classified.figures == metrics
+    outputs = classified.outputs
+    images, labels = idx.read_split(sample.test.images, sample.test.labels)
+    assert np.array_equal(outputs["image"][..., 0], images) and np.array_equal(outputs["label"], labels)
+    assert outputs["logits"].shape == (1000, 10) and outputs["hidden"].shape == (1000, 128)
+    assert np.mean(outputs["classes"] == labels) == pytest.approx(metrics["accuracy"])
+    assert not np.array_equal(estimating.classify(earlier).outputs["logits"], outputs["logits"])
