@@ -50,6 +50,8 @@ def benchmark(words: List[str]) -> int:
 
 def test(words: List[str]) -> int:
     """Runs all tests in parallel, or those that the words name. Lint, format and types are among them."""
-    # Most tests wait for processes that import TensorFlow on one core. The tests of a file share a process, in order.
-    in_parallel = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
+    # Most tests wait for processes that import TensorFlow on one core: one worker more than there are cores, at most
+    # four, for the memory that each takes. The tests of a file share a worker, in order.
+    workers = min(4, (os.cpu_count() or 1) + 1)
+    in_parallel = ["-n", str(workers), "--dist", "loadfile"]
     return subprocess.call([sys.executable, "-m", "pytest", *(words or in_parallel)], cwd=ROOT)

@@ -207,7 +207,7 @@ def test_the_image_copies_what_exists_and_ignores_everything_else():
 
 def test_the_image_installs_as_run_sh_does():
     script = (ROOT / "run.sh").read_text()
-    (pip,) = re.findall(r'"\$venv/bin/python" (-m pip install .*) -r "\$@"', script)
+    (pip,) = re.findall(r'"\$venv/bin/python" -I (-m pip install .*) -r "\$@"', script)
     (calls,) = re.findall(r"  (install .*) \|\|\n", script)
     assert calls == 'install "$root/requirements-build.lock" && install "$lock" --no-build-isolation'
     installs = [
