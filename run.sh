@@ -12,7 +12,7 @@ root=$(CDPATH='' cd -- "$(dirname "$script")" && pwd -P)
 venv=$root/.venv
 lock=$root/requirements.lock
 gpu_lock=$root/requirements-gpu.lock  # tensorflow[and-cuda] in place of plain tensorflow
-# nvidia-smi takes up to a second to answer: it is asked only while CUDA's packages are not installed.
+# nvidia-smi takes up to a second, and is not asked once CUDA's packages are installed.
 if cmp -s "$gpu_lock" "$venv/installed.lock" || { command -v nvidia-smi && nvidia-smi; } >/dev/null 2>&1; then
   lock=$gpu_lock
 fi
@@ -30,7 +30,7 @@ find_python() {
     uv python install 3.11 >&2 && uv python find --no-project 3.11 2>/dev/null && return
   fi
   for candidate in python3.11 python3.10 python3.9 python3; do
-    # Asking it to run, and not only whether it is there: a pyenv shim is there for every version.
+    # Run it instead of looking for it: pyenv has a shim for every version.
     if "$candidate" -I -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; then
       command -v "$candidate" && return
     fi
@@ -53,19 +53,19 @@ remove_venv() {
 
 make_venv() {
   local python
-  python=$(find_python) || fail "found no Python 3.9, 3.10 or 3.11 with venv: install python3.11 (Debian: python3.11-venv) or uv, then call again"
-  # The lock lives in the open file: it is gone when its holders are, however they end. Python takes it, for
-  # macOS has no flock command. pip inherits the file, so that a pip that outlives a killed run.sh is waited for.
+  python=$(find_python) || fail "found no Python 3.9, 3.10 or 3.11 with venv: install python3.11 (Debian: python3.11-venv) or uv, then run the same command again"
+  # The lock belongs to the open file, and ends with the processes that hold it. Python takes it, because macOS has no
+  # flock command. pip inherits the file, so that the next call waits for a pip that outlives a killed run.sh.
   exec 9>"$root/.venv.making" || fail "cannot write to $root: .venv is made there"
   "$python" -I -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
-  if is_complete; then return; fi  # another call made it meanwhile
-  echo "run.sh: making .venv from $(basename "$lock") (once; some minutes)" >&2
+  if is_complete; then return; fi  # another call has made it in the meantime
+  echo "run.sh: making .venv from $(basename "$lock") (once; takes a few minutes)" >&2
   remove_venv
   mkdir "$venv" && touch "$venv/$marker" || fail "cannot write to $root: .venv is made there"
   "$python" -I -m venv "$venv" || fail "'$python -m venv $venv' failed (see above)"
-  # One package (promise) comes as source: its build tools are pinned too, and installed before it.
+  # One package (promise) is built from source. Its build tools are pinned, too, and installed first.
   install "$root/requirements-build.lock" && install "$lock" --no-build-isolation ||
-    fail "packages could not be installed (see above); call again to go on"
+    fail "packages could not be installed (see above); run the same command again to retry"
   cp "$lock" "$venv/installed.lock.new" && mv "$venv/installed.lock.new" "$venv/installed.lock"
   exec 9>&-
 }

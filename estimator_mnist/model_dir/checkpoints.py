@@ -150,7 +150,7 @@ def remove_unfinished(model_dir: Path) -> None:
             path.unlink()
 
 
-def keep(model_dir: Path, step: int, anew: Optional[int] = None) -> None:
+def keep(model_dir: Path, step: int, just_saved: Optional[int] = None) -> None:
     """Keeps the checkpoint of a step in the folder KEPT, and removes the one that was kept before.
 
     Does nothing if the checkpoint is gone. The copy takes no space while the model_dir holds the checkpoint, too: the
@@ -159,12 +159,12 @@ def keep(model_dir: Path, step: int, anew: Optional[int] = None) -> None:
     Args:
         model_dir: The model_dir.
         step: Of the checkpoint.
-        anew: A step that has just been saved. If it is kept already, it is replaced.
+        just_saved: A step that has just been saved. If it is kept already, it is replaced.
     """
     folder = model_dir / KEPT
     # The data before the index, which completes a checkpoint. Estimator does not need the third file, .meta.
     files = [path for path in sorted(model_dir.glob(f"model.ckpt-{step}.*")) if PATTERN.fullmatch(path.name)]
-    if not files or (step != anew and step in steps(folder)):
+    if not files or (step != just_saved and step in steps(folder)):
         return
     folder.mkdir(exist_ok=True)
     links = [folder / f"{path.name}.new" for path in files]

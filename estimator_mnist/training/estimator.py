@@ -49,8 +49,8 @@ def create(
 class Estimator(tf.estimator.Estimator):
     """An Estimator that keeps the graph and the session of its evaluations.
 
-    TensorFlow's builds both anew for each evaluation, which takes ten times as long as a small network needs for ten
-    thousand images.
+    TensorFlow's Estimator rebuilds both for each evaluation. That takes ten times as long as a small network needs for
+    ten thousand images.
     """
 
     split_input_fn: InputFn  # the whole split that the experiment is evaluated on; see `create`
@@ -153,7 +153,7 @@ class _Evaluation:
         with self._graph.as_default():
             step = tf.compat.v1.train.create_global_step()
             batches = input_fn()
-            # Repeated, because to make an iterator anew takes longer than a small network's forward pass.
+            # Repeated, because recreating an iterator takes longer than a small network's forward pass.
             iterator = tf.compat.v1.data.make_initializable_iterator(batches.repeat())
             features, labels = iterator.get_next()
             spec = estimator.model_fn(features, labels, tf.estimator.ModeKeys.EVAL, estimator.config)

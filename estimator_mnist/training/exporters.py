@@ -125,7 +125,7 @@ class BestExporter(tf.estimator.BestExporter):
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         began, model_dir, step = time.perf_counter(), path_of(estimator.model_dir), int(eval_result["global_step"])
         self._evaluations[step] = eval_result
-        checkpoints.keep(model_dir, results.best_step(self._evaluations), anew=step)
+        checkpoints.keep(model_dir, results.best_step(self._evaluations), just_saved=step)
         path = self._export_best(estimator, path_of(export_path)) if is_the_final_export else None
         self.seconds += time.perf_counter() - began
         return path
@@ -158,7 +158,7 @@ class BestKeeper(tf.estimator.Exporter):
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         model_dir, step = path_of(estimator.model_dir), int(eval_result["global_step"])
         known = {**event_files.evaluations(model_dir), step: eval_result}  # with the chief's
-        checkpoints.keep(model_dir, results.best_step(known), anew=step)
+        checkpoints.keep(model_dir, results.best_step(known), just_saved=step)
 
 
 def is_better(best_eval_result: Mapping[str, float], current_eval_result: Mapping[str, float]) -> bool:

@@ -29,7 +29,7 @@ def train_batches(batches: TrainingBatches) -> tf.data.Dataset:
         .map(_features, num_parallel_calls=tf.data.AUTOTUNE)
         .repeat()
     )
-    # Cut anew: the stream begins with a whole epoch, and a resumed run may begin in the middle of one.
+    # Rebatched: the stream begins with a whole epoch, and a resumed run may begin in the middle of one.
     return dataset.rebatch(blocks.sizes).take(len(blocks.boundaries()) - 1).prefetch(tf.data.AUTOTUNE)
 
 

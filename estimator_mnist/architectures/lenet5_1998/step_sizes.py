@@ -33,7 +33,7 @@ class DiagonalStepSizes:
         self._gains: List[tf.Tensor] = []
 
     def begin(self, network: Network, images: tf.Tensor, first_step: tf.Tensor) -> None:
-        """Estimates the step sizes anew at the first step of each pass, where a session call always begins.
+        """Estimates the step sizes again at the first step of each pass, where a session call always begins.
 
         A second derivative counts as the largest that was estimated so far. One that has fallen has done so because
         units saturate and examples are classified right. A step that grows with it overshoots at the first unit or
