@@ -304,7 +304,8 @@ def test_a_poor_run_is_pruned_while_it_trains(read, tmp_path):
     search = optuna(read, folder, "--search", "optuna", "--samples", "5")
     for _ in range(5):
         run = search.next_run()
-        search.should_prune(run, dict.fromkeys(run.experiment.evaluation_steps, 1.0))
+        total_steps = run.experiment.total_steps
+        search.should_prune(run, {-(-total_steps * percent // 100): 1.0 for percent in range(1, 101)})
         search.record_end(run, FINISHED, 1.0)
     done = sweep(folder, "--model", "dense", "--learning_rate", "log:0.001..0.1", *flags_of_run, "6")
     assert done.returncode == 0 and done.stderr == "", done.stderr
