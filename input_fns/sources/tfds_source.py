@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from input_fns.errors import InputError, reason
-from input_fns.sources import idx_cache, offered
+from input_fns.sources import idx_cache, offered, tfds_decoder
 
 PROBE_SECONDS = 3.0
 RECORD_OVERHEAD = 16  # bytes of length and checksums around each record of a TFRecord file
@@ -52,10 +52,7 @@ def decoded(dataset: str, data_dir: Path, folder: Path) -> Dict[str, Any]:
     facts = idx_cache.load(cache, made_from)
     if facts is None:
         info = facts_without_decoding(dataset, data_dir, folder)
-        splits = {
-            split: _decode(tfds_name(dataset, folder), data_dir, folder, split, count)
-            for split, count in info["examples"].items()
-        }
+        splits = tfds_decoder.decode(tfds_name(dataset, folder), data_dir, folder, info["examples"])
         facts = idx_cache.store(cache, made_from, splits, **info)
     return {**facts, "folder": cache}
 
@@ -141,31 +138,3 @@ def _check_sizes(folder: Path) -> None:
                 f"{files[0] if len(files) == 1 else folder}: the {split['name']} split has {size:,} bytes where "
                 f"dataset_info.json promises {expected:,}; delete {folder} and prepare the data set again"
             )
-
-
-def _decode(name: str, data_dir: Path, folder: Path, split: str, count: int) -> Dict[str, np.ndarray]:
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    images, labels = [], []
-    # In a session without GPUs, and not eagerly: the eager runtime would take the GPU memory that the run needs.
-    with tf.Graph().as_default():
-        try:
-            dataset = tfds.load(name, split=split, data_dir=str(data_dir), download=False, shuffle_files=False)
-            batch = tf.compat.v1.data.make_one_shot_iterator(dataset.batch(1000)).get_next()
-            with tf.compat.v1.Session(config=tf.compat.v1.ConfigProto(device_count={"GPU": 0})) as session:
-                while True:
-                    values = session.run(batch)
-                    images.append(values["image"][..., 0])  # IDX images have no axis of channels
-                    labels.append(values["label"].astype(np.uint8))
-        except tf.errors.OutOfRangeError:
-            pass
-        except (tf.errors.OpError, AssertionError, OSError) as error:
-            remedy = "delete the folder and prepare the data set again"
-            raise InputError(f"{folder}: the {split} split cannot be read ({reason(error)}); {remedy}") from error
-    decoded_count = sum(map(len, images))
-    if decoded_count != count:
-        raise InputError(
-            f"{folder}: the {split} split holds {decoded_count} examples where dataset_info.json promises {count}"
-        )
-    return {"images": np.concatenate(images), "labels": np.concatenate(labels)}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import assert_equal_to_the_bit, checkpoint
+from support import DATA_DIR, assert_equal_to_the_bit, checkpoint
 
 from estimator_mnist.model_dir import event_files
 from estimator_mnist.system.interpreter import module_command
@@ -237,3 +237,18 @@ def test_profile_writes_a_trace_of_one_session_call(cli, tmp_path):
     names = {event.get("args", {}).get("name", "") for event in json.loads(trace.read_text())["traceEvents"]}
     assert any("ResourceApplyAdam" in name for name in names)
     assert f"profile/{trace.name}" in done.stdout
+
+
+def test_the_run_that_decodes_the_data_is_bitwise_equal_to_the_next(cli, tmp_path, mnist):
+    """Its process must not create TensorFlow's thread pool before the run has set its threads."""
+    prepared = tmp_path / "tfds" / "mnist" / "3.0.1"
+    leave_out = shutil.ignore_patterns("estimator_mnist_cache*")
+    shutil.copytree(DATA_DIR / "mnist" / "3.0.1", prepared, ignore=leave_out)
+    prepared.chmod(0o755)
+    flags = ["--model", "lenet5", "--train_steps", "60", "--evals", "1", "--data_dir", tmp_path / "tfds"]
+    for folder in ("decoding", "cached"):
+        cached = (prepared / "estimator_mnist_cache").exists()
+        assert cached == (folder == "cached")
+        done = cli(*flags, "--model_dir", folder)
+        assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert_equal_to_the_bit(checkpoint(tmp_path / "decoding"), checkpoint(tmp_path / "cached"))
