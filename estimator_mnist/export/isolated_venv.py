@@ -73,7 +73,7 @@ def install(python: Path, requirements: Path, lock: int) -> None:
     Raises:
         RunError: A package cannot be installed.
     """
-    words = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input"]
+    words = [str(python), "-I", "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input"]
     pip = subprocess.run(
         [*words, "-r", str(requirements)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=[lock]
     )

@@ -66,3 +66,13 @@ def test_a_link_to_another_folder_is_not_followed_to_delete_it(requirements, tmp
     with pytest.raises(RunError, match="cannot be made"):
         python_of(requirements, tmp_path / "venv")
     assert (other / "thesis.txt").read_text() == "precious"
+
+
+def test_no_module_of_the_current_folder_is_run(requirements, tmp_path, monkeypatch):
+    current = tmp_path / "downloads"
+    current.mkdir()
+    for name in ("json", "platform", "ensurepip", "pip"):
+        (current / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nraise SystemExit(99)\n")
+    monkeypatch.chdir(current)
+    python_of(requirements, tmp_path / "venv")
+    assert not (tmp_path / "ran").exists()
