@@ -114,11 +114,6 @@ def network_table(rows: Sequence[Any]) -> str:
     return table(lines, ["layer", "output shape", "parameters"])
 
 
-def show_network(rows: Sequence[Any]) -> None:
-    """Prints `network_table`."""
-    say(network_table(rows) + "\n")
-
-
 def show_results(results: Dict[str, Any]) -> None:
     """Prints the table of a finished run.
 
