@@ -1,4 +1,4 @@
-"""Decodes a prepared data set in a process of its own, so that the process that asks for it runs no TensorFlow session.
+"""Decodes a prepared data set in another process, so that the process that needs it runs no TensorFlow session.
 
 The first session of a process creates the thread pool of all its sessions. A run sets its threads before that, and
 other threads add up in another order: the run that decoded the data would end with other bits than those after it.
@@ -34,18 +34,33 @@ def decode(name: str, data_dir: Path, folder: Path, examples: Dict[str, int]) ->
     Raises:
         InputError: A record is corrupt or missing, or the process failed.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        output = Path(scratch, "splits.npz")
-        request = json.dumps([name, str(data_dir), str(folder), examples, str(output)])
-        command = [sys.executable, "-I", "-c", PROGRAM, str(Path(__file__).resolve().parents[2]), request]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
-        if done.returncode == WRONG_INPUT:
-            raise InputError(done.stdout.strip().splitlines()[-1])
-        if done.returncode:
-            last_line = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-            raise InputError(f"{folder}: the data set could not be decoded ({last_line})")
-        with np.load(output) as arrays:
-            return {split: {kind: arrays[f"{split} {kind}"] for kind in ("images", "labels")} for split in examples}
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            output = Path(scratch, "splits.npz")
+            _run([name, str(data_dir), str(folder), examples, str(output)], folder)
+            with np.load(output) as arrays:
+                return {split: {kind: arrays[f"{split} {kind}"] for kind in ("images", "labels")} for split in examples}
+    except OSError as error:
+        raise InputError(
+            f"{folder}: the data set could not be decoded ({reason(error)}); name another temporary folder with TMPDIR"
+        ) from error
+
+
+def _run(request: List[Any], folder: Path) -> None:
+    """Runs the process; see `main` for its request.
+
+    Raises:
+        InputError: As `decode`.
+        OSError: It could not be started.
+    """
+    command = [sys.executable, "-I", "-c", PROGRAM, str(Path(__file__).resolve().parents[2]), json.dumps(request)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    if done.returncode == WRONG_INPUT:
+        raise InputError(done.stdout.strip().splitlines()[-1])
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() if done.returncode > 0 else []
+        why = lines[-1] if lines else f"its process ended with {done.returncode}"
+        raise InputError(f"{folder}: the data set could not be decoded ({why})")
 
 
 def main(words: List[str]) -> None:

@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 import struct
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,16 @@ def test_a_flipped_byte_in_a_tfrecord_is_named_and_leaves_no_cache(prepared_copy
     with pytest.raises(InputError, match=rf"{folder}: the test split cannot be read \(.*corrupted record"):
         input_fns.find("mnist", "tfds", data_dir=str(prepared_copy))
     assert not list(folder.glob("estimator_mnist_cache*"))
+
+
+def test_without_a_temporary_folder_decoding_is_one_line_and_leaves_no_cache(prepared_copy, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    folder = prepared_copy / "mnist" / "3.0.1"
+    with pytest.raises(
+        InputError, match=rf"{folder}: the data set could not be decoded \(.*another .* TMPDIR"
+    ) as caught:
+        input_fns.find("mnist", "tfds", data_dir=str(prepared_copy))
+    assert "\n" not in str(caught.value) and not list(folder.glob("estimator_mnist_cache*"))
 
 
 def test_version_folders_are_compared_as_numbers(tmp_path):
