@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Sequence
 from input_fns.augmentation.displacement_fields import AUGMENTS, Augmentation
 from input_fns.batching.schedule import ALL, Blocks, Share, TrainingBatches
 from input_fns.errors import InputError
-from input_fns.sources.find import SOURCES, Data, Split, find
+from input_fns.sources.find import Data, Split, find
+from input_fns.sources.request import SOURCES, Request
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -25,6 +26,7 @@ __all__ = [
     "SOURCES",
     "Data",
     "InputError",
+    "Request",
     "Share",
     "Split",
     "eval_input_fn",
@@ -34,7 +36,7 @@ __all__ = [
 ]
 
 INPUTS = ("indexed", "stream", "numpy")
-PREPROCESSES = ("auto", "mnist", "fit", "none")  # how `predict` prepares a user's picture
+PREPROCESSES = ("auto", "mnist", "fit", "resize", "none")  # how `predict` prepares a user's picture
 
 
 def train_input_fn(

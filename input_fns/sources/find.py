@@ -9,7 +9,6 @@ from typing import Any, Callable, Dict, Optional, Tuple
 from input_fns.errors import InputError
 from input_fns.sources import idx, idx_cache, offered, sample, tfds_source
 
-SOURCES = ("auto", "tfds", "idx", "sample")
 # IDX files hold no class names. Fashion-MNIST's: https://github.com/zalandoresearch/fashion-mnist, "Labels".
 CLASS_NAMES = {
     "mnist": list("0123456789"),

@@ -10,7 +10,7 @@ import gzip
 import os
 import zlib
 from pathlib import Path
-from typing import Any, Iterator, Tuple, Union
+from typing import Any, Dict, Iterator, Mapping, Tuple, Union
 
 import numpy as np
 
@@ -155,6 +155,33 @@ def _chunks(file: Any) -> Iterator[bytes]:
 
 
 def to_bytes(array: np.ndarray) -> bytes:
-    """Returns the content of an IDX file that holds a uint8 array of one or three dimensions."""
-    magic = LABELS_MAGIC if array.ndim == 1 else IMAGES_MAGIC
-    return np.array([magic, *array.shape], ">i4").tobytes() + np.ascontiguousarray(array, np.uint8).tobytes()
+    """Returns the content of an IDX file that holds an array, uint8 of any number of dimensions."""
+    return header(array) + np.ascontiguousarray(array, np.uint8).tobytes()
+
+
+def header(array: np.ndarray) -> bytes:
+    """Returns the first bytes of an IDX file that holds an array, uint8 or big-endian int32."""
+    kind = 0x08 if array.dtype.itemsize == 1 else 0x0C
+    return np.array([kind << 8 | array.ndim, *array.shape], ">i4").tobytes()
+
+
+def checksums(splits: Mapping[str, Tuple[np.ndarray, np.ndarray]]) -> Tuple[Dict[str, int], int]:
+    """Returns checksums of a data set that depend on its examples alone, as if it lay in IDX files.
+
+    Args:
+        splits: By "train" and "test": images, uint8 [n, height, width, channels], and labels, int32 [n].
+
+    Returns:
+        CRC-32 of each file by name, and that of all arrays without their headers, one after the other. Grey images
+        have no axis of channels there, and labels are bytes unless one is above 255.
+    """
+    files, all_arrays = {}, 0
+    for (split, kind), name in FILE_NAMES.items():
+        array = splits[split][0 if kind == "images" else 1]
+        if kind == "images":
+            array = array[..., 0] if array.shape[-1] == 1 else array
+        else:
+            array = array.astype(np.uint8 if array.max() <= 255 else ">i4")
+        data = array.reshape(-1).view(np.uint8)  # no copy: an axis of one does not matter
+        files[name], all_arrays = zlib.crc32(data, zlib.crc32(header(array))), zlib.crc32(data, all_arrays)
+    return files, all_arrays
