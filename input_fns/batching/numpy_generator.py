@@ -5,7 +5,7 @@ from typing import Any, Iterator
 import numpy as np
 import tensorflow as tf
 
-from input_fns.augmentation import warp
+from input_fns.augmentation import apply
 from input_fns.batching.schedule import TrainingBatches
 from input_fns.errors import InputError
 from input_fns.sources import idx
@@ -24,7 +24,7 @@ def train_batches(batches: TrainingBatches) -> tf.data.Dataset:
     images, labels = (array[in_split] for array in idx.read_split(split.images, split.labels))
     images, labels = images.reshape(-1, *split.image_shape), labels.astype(np.int32)
 
-    pieces = blocks.pieces(warp.PIECE) if augmentation else blocks.rows()
+    pieces = blocks.pieces(apply.PIECE) if augmentation else blocks.rows()
 
     def extract() -> Iterator:
         shuffled_epoch = None
@@ -41,5 +41,5 @@ def train_batches(batches: TrainingBatches) -> tf.data.Dataset:
         signature = (*signature, tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int64))
     dataset = tf.data.Dataset.from_generator(extract, output_signature=signature)
     if augmentation:
-        dataset = warp.augment_pieces(dataset, blocks.sizes, augmentation)
+        dataset = apply.augment_pieces(dataset, blocks.sizes, augmentation)
     return dataset.prefetch(2)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from support import RUN, joined, train
 
 from input_fns import AUGMENTS
-from input_fns.augmentation import displacement_fields, warp
+from input_fns.augmentation import displacement_fields, random_bits, warp
 from input_fns.augmentation.displacement_fields import Augmentation, Fields
 from input_fns.sources import idx
 
@@ -92,7 +92,7 @@ def test_images_that_are_not_square_are_augmented_alike_by_every_input(synthetic
 def positions(kind: str, numbers: np.ndarray, strength: float = 1.0, height: int = 28, width: int = 28) -> np.ndarray:
     """Returns y and x in pixels of the image, float64 [2, n, height * width], at which random numbers read images."""
     fields = displacement_fields.build(kind, strength, height, width)
-    return (fields.offset[:, np.newaxis] + numbers.astype(np.float64) @ fields.moves) / displacement_fields.UNITS - 1
+    return (fields.offset[:, np.newaxis] + numbers.astype(np.float64) @ fields.moves) / fields.units - 1
 
 
 def random_numbers(fields: Fields, count: int) -> np.ndarray:
@@ -123,9 +123,9 @@ def test_images_are_read_bilinearly_at_the_positions_of_the_fields(sample, kind,
     drawn = numbers.copy()
     if fields.mirrored:  # the upper half of a byte's range becomes 1
         drawn[:, -1] *= 128
-    monkeypatch.setattr(warp, "_random_bytes", lambda *_: tf.constant(drawn, tf.float32))
+    monkeypatch.setattr(random_bits, "random_bytes", lambda *_: tf.constant(drawn, tf.uint8))
     examples, epoch = tf.range(200, dtype=tf.int64), tf.constant(0, tf.int64)
-    augmented = warp.augmented(tf.constant(images[..., np.newaxis]), examples, epoch, Augmentation(0, kind)).numpy()
+    augmented = warp.warped(tf.constant(images[..., np.newaxis]), examples, epoch, Augmentation(0, kind)).numpy()
     assert augmented.shape == (200, height, width, 1)
     expected = bilinear(images, *positions(kind, numbers, height=height, width=width))
     difference = np.abs(augmented.reshape(200, -1) - expected)
@@ -192,7 +192,7 @@ def test_sums_are_exact_in_float32_at_the_largest_strength(kind):
 def test_random_bytes_are_uniform_and_independent_of_each_other():
     def draw(seed: int, epoch: int) -> np.ndarray:
         examples = tf.range(20_000, dtype=tf.int64)
-        return warp._random_bytes(examples, tf.constant(epoch, tf.int64), seed, 8).numpy()
+        return random_bits.random_bytes(examples, tf.constant(epoch, tf.int64), seed, 8).numpy()
 
     first = draw(0, 0)
     counts = np.stack([np.bincount(column.astype(int), minlength=256) for column in first.T])
