@@ -18,6 +18,7 @@ from estimator_mnist.system.errors import RunError  # noqa: E402
 from estimator_mnist.system.remote_path import RemoteError  # noqa: E402
 from estimator_mnist.system.signals import Stopped  # noqa: E402
 from estimator_mnist.system.terminal import printable  # noqa: E402
+from estimator_mnist.user_code import UserCodeError  # noqa: E402
 from input_fns import InputError  # noqa: E402
 
 
@@ -25,6 +26,10 @@ def main(argv: list) -> int:
     """Runs the command that `argv` names and returns the exit code."""
     try:
         return _run(argv)
+    except UserCodeError as error:
+        if flags.verbose():
+            _show_traceback(error.__cause__ or error)
+        return _fail(str(error), exit_code=2)
     except InputError as error:
         return _fail(str(error), exit_code=2)
     except RunError as error:
@@ -61,7 +66,7 @@ def _fail(text: str, exit_code: int = 1) -> int:
 def _fail_unexpected(error: Exception) -> int:
     """Reports a bug in one line that names the file with its traceback; shows the traceback if --verbosity asks."""
     if flags.verbose():
-        traceback.print_exception(type(error), error, error.__traceback__)
+        _show_traceback(error)
         return 1
     text = " ".join([f"{type(error).__name__}:", *str(error).split()])
     text = text if len(text) <= 300 else f"{text[:300]}..."
@@ -73,6 +78,10 @@ def _fail_unexpected(error: Exception) -> int:
     except OSError as unwritable:
         return _fail(f"unexpected {text} (no traceback could be written: {unwritable.strerror})")
     return _fail(f"unexpected {text}; please report it with its traceback, which is in {file.name}")
+
+
+def _show_traceback(error: BaseException) -> None:
+    traceback.print_exception(type(error), error, error.__traceback__)
 
 
 def _drop_output() -> None:

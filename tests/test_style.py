@@ -31,6 +31,7 @@ FLOORS = (
     "estimator_mnist.config",
     "estimator_mnist.architectures",
     "estimator_mnist.layers",
+    "estimator_mnist.user_code",
     "estimator_mnist.system",
     "input_fns",
 )

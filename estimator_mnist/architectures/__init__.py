@@ -1,11 +1,17 @@
-"""The networks that --model names: every module of this package that has an ARCHITECTURE adds one."""
+"""The networks that --model names: every module of this package that has an ARCHITECTURE adds one.
+
+Beside these, --model takes FILE.py:FUNCTION, a network that a user's file defines.
+"""
 
 import dataclasses
 import importlib
 import pkgutil
 from typing import TYPE_CHECKING, Any, Dict, List
 
+from estimator_mnist import user_code
+from estimator_mnist.architectures import arithmetic, user_networks
 from estimator_mnist.architectures.architecture import Architecture
+from estimator_mnist.architectures.recipes import GENERIC
 from input_fns import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +25,26 @@ def _discover() -> Dict[str, Architecture]:
 
 
 ARCHITECTURES = _discover()
-RECIPES = tuple(sorted({recipe for record in ARCHITECTURES.values() for recipe in record.recipes}))
+RECIPES = tuple(sorted({recipe for record in ARCHITECTURES.values() for recipe in record.recipes} | set(GENERIC)))
+
+
+def named(model: str) -> Architecture:
+    """Returns the record of a built-in network or, for FILE.py:FUNCTION, of a user's. It runs none of a user's code.
+
+    Raises:
+        KeyError: There is no such network.
+    """
+    return user_networks.record(model) if user_code.is_reference(model) else ARCHITECTURES[model]
+
+
+def images_per_call(experiment: Any) -> int:
+    """Returns how many images a session call trains on unless the user says otherwise."""
+    return experiment.architecture.images_per_call or arithmetic.images_per_call(create_network(experiment))
+
+
+def shards(experiment: Any) -> int:
+    """Returns how many micro-batches a batch has."""
+    return experiment.architecture.shards or arithmetic.shards(create_network(experiment))
 
 
 def create_network(experiment: Any, partitions: int = 1) -> "Network":
@@ -34,9 +59,12 @@ def create_network(experiment: Any, partitions: int = 1) -> "Network":
     """
     from estimator_mnist.layers.network import Network
 
-    architecture = ARCHITECTURES[experiment.model]
-    layers = architecture.layers(experiment)
-    network = Network(_partitioned(layers, architecture, partitions), experiment.image_shape, experiment.classes)
+    architecture = named(experiment.model)
+    layers = _partitioned(architecture.layers(experiment), architecture, partitions)
+    try:
+        network = Network(layers, experiment.image_shape, experiment.classes)
+    except InputError as error:
+        raise InputError(f"--model {experiment.model}: {error}") from error
     if network.has_statistics and experiment.strategy != "none":
         raise InputError(
             f"--strategy: {experiment.strategy} is not possible with BatchNorm layers (--model {experiment.model}); "

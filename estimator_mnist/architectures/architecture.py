@@ -48,8 +48,9 @@ class Architecture:
     dataset_recipes: Mapping[Tuple[str, str], Recipe] = field(default_factory=dict)
     # Images in one session call unless the user says otherwise: below a third of a second's work on two cores, so that
     # progress moves and signals are answered, and fifty times the fixed cost of a call, a millisecond or two.
-    images_per_call: int = 1280
-    shards: int = 1  # micro-batches of a batch, each a chain of ops that one core works on
+    # None: chosen by the network's arithmetic.
+    images_per_call: Optional[int] = None
+    shards: Optional[int] = None  # micro-batches of a batch, each a chain of ops that one core works on; None: likewise
     # Two dense layers, one after the other, whose units are split into `partitions` that cores compute side by side.
     partitioned_layers: Tuple[str, ...] = ()
     partitions: int = 1

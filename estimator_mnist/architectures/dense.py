@@ -21,6 +21,7 @@ ARCHITECTURE = Architecture(
     name="dense",
     layers=layers,
     images_per_call=12_800,
+    shards=1,
     partitioned_layers=("dense1", "logits"),
     partitions=2,
     recipes={

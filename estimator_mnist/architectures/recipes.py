@@ -9,3 +9,9 @@ EVALUATED_ONCE = {"evals": 1}  # at the end
 ELASTIC = {"augment": "elastic", "augment_strength": 0.5}
 # For clothes: they look the same in a mirror, and nobody draws them by hand.
 MIRROR = {"augment": "mirror"}
+# For a network that nobody has chosen settings for, such as a user's own.
+GENERIC = {
+    "notebook": {**NOTEBOOK, "batch_size": 128},
+    "default": {**ONE_CYCLE, "batch_size": 64, "train_epochs": 5, "learning_rate": 0.003},
+    "best": {**ONE_CYCLE, "augment": "affine", "batch_size": 64, "train_epochs": 30, "learning_rate": 0.003},
+}

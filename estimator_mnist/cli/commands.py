@@ -42,6 +42,7 @@ def _train(started: float, stopper: Stopper) -> int:
     experiment = flags.experiment(data)
     if task and not task.is_chief:
         return _take_part(_job(experiment, data, model_dir, stopper, task), task)
+    _check_network(experiment, model_dir)
     with prepare.opened_for(experiment, model_dir, FLAGS.clean):
         console.show_data(data, experiment.evaluated_split)
         outcome = results.read(model_dir)
@@ -52,6 +53,19 @@ def _train(started: float, stopper: Stopper) -> int:
     console.show_results(outcome)
     console.show_files(model_dir)
     return 0
+
+
+def _check_network(experiment: Experiment, model_dir: Path) -> None:
+    """Checks the network of a new run, before anything is written for it.
+
+    Raises:
+        InputError: Its layers do not make a network for the experiment, or a user's file raises an exception.
+    """
+    if FLAGS.clean or not (model_dir / FILE_NAME).exists():
+        _configure_tensorflow(experiment)
+        from estimator_mnist.model import user_functions
+
+        user_functions.check(experiment)
 
 
 def _job(

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, List, Sequence
 from estimator_mnist.architectures import ARCHITECTURES
 from estimator_mnist.cli.launchers import BENCHMARKS
 from estimator_mnist.config.definitions import COMMANDS, DEFAULTS, FLAGS, GROUPS
-from estimator_mnist.config.experiment import FIELDS
+from estimator_mnist.config.fields import FIELDS
 
 USAGE = "bash run.sh [command] [--flag value | --flag=value] [files]"
 EXAMPLES = {

@@ -3,19 +3,15 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Callable, Tuple, Union
-
-from absl import flags as absl_flags
+from typing import Tuple
 
 import input_fns
-from estimator_mnist.config import flags
+from estimator_mnist.config import assembly, flags
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.config.flags import FLAGS
 from estimator_mnist.distribute import tf_config
 from estimator_mnist.model_dir import prepare
 from estimator_mnist.system import terminal
 from estimator_mnist.system.tensorflow_setup import quiet_tensorflow
-from input_fns import InputError
 
 
 def trained_run() -> Tuple[Path, Experiment]:
@@ -42,12 +38,8 @@ def data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
         InputError: There is no such data, or it has changed since.
     """
     quiet_tensorflow(flags.verbose())
-    data = _find(experiment, _say_to_stderr)
-    changed = [name for name, value in flags.data_fields(data).items() if value != getattr(experiment, name)]
-    if changed:
-        raise InputError(
-            f"--model_dir {model_dir}: was trained on other data than {data.description} (its {changed[0]} differs)"
-        )
+    data = input_fns.find(assembly.request_of(experiment), _say_to_stderr)
+    assembly.check_is_its_data(experiment, data, model_dir)
     return data
 
 
@@ -62,17 +54,4 @@ def named_data() -> input_fns.Data:
     Raises:
         InputError: It is not there.
     """
-    return _find(FLAGS, terminal.say)
-
-
-def _find(named: Union[Experiment, absl_flags.FlagValues], say: Callable[[str], None]) -> input_fns.Data:
-    """Returns the data that the flags, or the experiment of a run, name."""
-    return input_fns.find(
-        named.dataset,
-        named.source,
-        named.data_dir,
-        named.idx_dir,
-        stream=named.input == "stream",
-        say=say,
-        validation_size=named.validation_size or 0,
-    )
+    return input_fns.find(flags.request(), terminal.say)

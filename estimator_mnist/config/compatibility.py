@@ -2,6 +2,8 @@
 
 from typing import Any, Iterator, Tuple
 
+from estimator_mnist import user_code
+
 Rule = Tuple[str, bool, str]  # a field, whether its value is possible, and what it must be
 
 MAX_EVALUATIONS = 10_000  # over a run
@@ -12,6 +14,7 @@ def rules(experiment: Any) -> Iterator[Rule]:
     yield from _of_distribution(experiment)
     yield from _of_architecture(experiment)
     yield from _of_length(experiment)
+    yield from _of_user_code(experiment)
     numbered = experiment.augment == "none" or experiment.input != "stream"
     yield "augment", numbered, "none with --input stream, where examples have no numbers to draw by"
     smooth = experiment.label_smoothing == 0 or experiment.loss == "cross_entropy"
@@ -36,7 +39,8 @@ def _of_architecture(experiment: Any) -> Iterator[Rule]:
     paper = experiment.lenet5_form == "1998"
     yield "lenet5_form", not paper or "lenet5_form" in options, f"today {without}"
     penalties = "cross_entropy: only the outputs of --lenet5_form 1998 are penalties"
-    yield "loss", paper or experiment.loss == "cross_entropy", penalties
+    of_logits = experiment.loss == "cross_entropy" or user_code.is_reference(experiment.loss)
+    yield "loss", paper or of_logits, penalties
     second = "another: only --lenet5_form 1998 has second derivatives"
     yield "optimizer", paper or experiment.optimizer != "lecun", second
     yield from experiment.architecture.requirements(experiment)
@@ -51,3 +55,21 @@ def _of_length(experiment: Any) -> Iterator[Rule]:
     else:
         limit = f"at most {steps}, the steps of the run, and at most {MAX_EVALUATIONS:,}"
         yield "evals", experiment.evals <= min(steps, MAX_EVALUATIONS), limit
+
+
+def _of_user_code(experiment: Any) -> Iterator[Rule]:
+    functions = (experiment.model, experiment.loss, experiment.metric, experiment.optimizer, experiment.augment)
+    references = [user_code.parse(name) for name in functions if user_code.is_reference(name)]
+    named = {reference.file for reference in references}
+    yield "user_code", named == set(experiment.user_code), f"the SHA-256 of each of {sorted(named)}, and no other"
+    measures = ["accuracy", "loss"]
+    if experiment.metric:
+        measures.append(user_code.parse(experiment.metric).function)
+        taken = measures[-1] in ("accuracy", "loss", "global_step")
+        yield "metric", not taken, "a function of another name: evaluations have a figure of this one"
+    wanted = ", ".join(measures[:-1]) + f" or {measures[-1]}"
+    yield (
+        "best_metric",
+        experiment.best_metric in measures,
+        wanted if experiment.metric else f"{wanted} without --metric",
+    )

@@ -10,7 +10,8 @@ from absl import (
 )
 
 from estimator_mnist.config import setting as settings
-from estimator_mnist.config.experiment import DATA, FIELDS, Experiment
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.fields import DATA, FIELDS, USER_FUNCTIONS
 from input_fns import PREPROCESSES
 
 FLAGS = flags.FLAGS
@@ -30,7 +31,7 @@ FORMATS = ("saved_model", "tflite", "tflite_int8", "onnx", "keras")
 SEARCHES = ("grid", "random", "optuna")
 # Needed before there is an Experiment: they choose the data and the recipe. All other flags of fields are None unless
 # the command line sets them. Then the recipe or the field's default decides.
-DEFAULTS: Dict[str, Any] = {name: FIELDS[name].default for name in ("model", "recipe", "dataset", "input")}
+DEFAULTS: Dict[str, Any] = {name: FIELDS[name].default for name in ("model", "recipe", "input")}
 DEFAULTS["source"] = "auto"  # only ever a request: an Experiment holds the source that was found
 GROUPS: Dict[str, List[str]] = {}  # heading of --help -> its flags
 
@@ -58,7 +59,7 @@ def _define_fields() -> None:
             continue
         declared, default = settings.of(field), DEFAULTS.get(name)
         with _heading(declared.group):
-            if declared.choices:
+            if declared.choices and name not in USER_FUNCTIONS:
                 flags.DEFINE_enum(name, default, declared.choices, declared.help)
             else:
                 kind, *_none = typing.get_args(types[name]) or (types[name],)  # of an Optional its first argument

@@ -4,150 +4,40 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
-from estimator_mnist.architectures import ARCHITECTURES, RECIPES, Architecture
-from estimator_mnist.config import compatibility
-from estimator_mnist.config import setting as settings
-from estimator_mnist.config.limits import (
-    CLASS_NAMES,
-    COUNT,
-    COUNT_OR_ZERO,
-    FRACTION,
-    IMAGE_SHAPE,
-    RATE,
-    REPLICAS,
-    SEED,
-    SHARE,
-    STRENGTH,
-    THREADS,
-)
-from estimator_mnist.config.setting import Trait, in_group
+from estimator_mnist import architectures, user_code
+from estimator_mnist.architectures import Architecture
+from estimator_mnist.config.fields import DATA, FIELDS, MAY_CHANGE, Settings
 from estimator_mnist.system import json_records
 from estimator_mnist.system.paths import replace_file
 from estimator_mnist.system.remote_path import RemoteError
-from input_fns import AUGMENTS, INPUTS, SOURCES, InputError
+from estimator_mnist.user_code import UserFunction
+from input_fns import InputError
 
-MODELS = tuple(ARCHITECTURES)
-LENET5_FORMS = ("today", "1998")  # see architectures/lenet5.py
-LOSSES = ("cross_entropy", "mse", "map")  # see model/losses.py and architectures/lenet5_1998/penalties.py
-OPTIMIZERS = ("adam", "sgd", "momentum", "lecun")
-SCHEDULES = ("constant", "cosine", "one_cycle", "paper")
-DOWNSAMPLES = ("pool", "stride")
-STRATEGIES = ("none", "mirrored", "multi_worker", "parameter_server")  # see distribute/strategies.py
 FILE_NAME = "experiment.json"
-SHOWN_CHARACTERS = 80  # of a value in a message
-
-_NETWORK, _DATA, _TRAINING = in_group("Network"), in_group("Data"), in_group("Training")
-_SESSION, _DISTRIBUTION = in_group("Session"), in_group("Distributed training")
-_FREE, _LATER, _FOUND = Trait.MAY_CHANGE, Trait.LATER, Trait.FOUND
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """All that a run depends on. Each field is the flag of its name, except for those that describe the data found.
+class Experiment(Settings):
+    """All that a run depends on, and what follows from it. The fields are those of `Settings`.
 
     Raises:
         InputError: A value is out of its range, or two values contradict each other.
     """
 
-    model: str = _NETWORK("conv", "The network.", choices=MODELS)
-    downsample: str = _NETWORK("pool", "How conv reduces its feature maps.", choices=DOWNSAMPLES)
-    batch_norm: bool = _NETWORK(False, "Normalise the feature maps of conv by batch.", traits=_LATER)
-    lenet5_form: str = _NETWORK("today", "lenet5 as is common or as published.", choices=LENET5_FORMS, traits=_LATER)
-    dropout_rate: float = _NETWORK(0.0, "Share of the units dropped before the logits.", limits=SHARE)
-
-    dataset: str = _DATA("mnist", "TFDS name of a data set of 28x28x1 images with class labels.")
-    source: str = _DATA("tfds", "Where the data comes from. auto: TFDS, else the sample.", choices=SOURCES)
-    data_digest: str = _DATA("", "Equal for equal data.", traits=_FOUND)
-    train_examples: int = _DATA(60_000, "Examples in the training split.", limits=COUNT, traits=_FOUND)
-    test_examples: int = _DATA(10_000, "Examples in the evaluated split.", limits=COUNT, traits=_FOUND)
-    class_names: Tuple[str, ...] = _DATA(tuple("0123456789"), "By label.", limits=CLASS_NAMES, traits=_FOUND)
-    image_shape: Tuple[int, int, int] = _DATA(
-        (28, 28, 1), "Height, width, channels.", limits=IMAGE_SHAPE, traits=_FOUND | _LATER
-    )
-    data_dir: Optional[str] = _DATA(
-        None, "Where TFDS keeps its data. Default: $TFDS_DATA_DIR, else ~/tensorflow_datasets.", traits=_FREE
-    )
-    idx_dir: Optional[str] = _DATA(None, "Folder with the four IDX files, plain or gzipped.", traits=_FREE)
-    input: str = _DATA("indexed", "How batches are made.", choices=INPUTS)
-    validation_size: int = _DATA(
-        0,
-        "Evaluate on this many examples from the end of the training split, and do not train on them.",
-        limits=COUNT_OR_ZERO,
-        traits=_LATER,
-    )
-
-    recipe: str = _TRAINING("default", "Sets the flags of network and training that are not given.", choices=RECIPES)
-    batch_size: int = _TRAINING(64, "Examples in a training batch.", limits=COUNT)
-    eval_batch_size: int = _TRAINING(500, "Examples in an evaluation batch.", limits=COUNT, traits=_FREE)
-    train_epochs: int = _TRAINING(10, "Epochs to train.", limits=COUNT)
-    train_steps: Optional[int] = _TRAINING(None, "Steps to train, in place of --train_epochs.", limits=COUNT)
-    evals: Optional[int] = _TRAINING(None, "Evaluations over the run. Default: one an epoch.", limits=COUNT)
-    loss: str = _TRAINING("cross_entropy", "The loss to minimise.", choices=LOSSES, traits=_LATER)
-    optimizer: str = _TRAINING("adam", "The optimizer.", choices=OPTIMIZERS)
-    learning_rate: float = _TRAINING(0.001, "The learning rate. With a schedule: its peak.", limits=RATE)
-    learning_rate_schedule: str = _TRAINING(
-        "constant", "How the learning rate changes over the run.", choices=SCHEDULES
-    )
-    label_smoothing: float = _TRAINING(0.0, "Share of the target that is spread over all classes.", limits=SHARE)
-    average_decay: float = _TRAINING(
-        0.0,
-        "Evaluate an exponential moving average of the weights, with this decay. 0: no average.",
-        limits=SHARE,
-        traits=_LATER,
-    )
-    augment: str = _TRAINING(
-        "none", "Augmentation of the training images, drawn anew every epoch.", choices=tuple(AUGMENTS), traits=_LATER
-    )
-    augment_strength: float = _TRAINING(
-        1.0, "Multiplies the limits of the augmentation.", limits=STRENGTH, traits=_LATER
-    )
-    seed: int = _TRAINING(0, "Equal seeds give bitwise equal runs.", limits=SEED)
-    iterations_per_loop: int = _TRAINING(
-        0, "Training steps in one session call. 0: chosen by batch size.", limits=COUNT_OR_ZERO, traits=_FREE
-    )
-
-    allow_growth: bool = _SESSION(True, "Allocate GPU memory as it is needed.", traits=_FREE)
-    gpu_memory_fraction: float = _SESSION(
-        0.9, "Largest share of a GPU's memory to allocate.", limits=FRACTION, traits=_FREE
-    )
-    allow_soft_placement: bool = _SESSION(True, "Run on the CPU what the GPU cannot run.", traits=_FREE)
-    log_device_placement: bool = _SESSION(False, "Log the device of each op.", traits=_FREE)
-    inter_op_threads: int = _SESSION(0, "Ops that run at a time. 0: one for each core.", limits=THREADS, traits=_FREE)
-    intra_op_threads: int = _SESSION(0, "Threads within an op. 0: chosen.", limits=THREADS, traits=_FREE)
-    xla: bool = _SESSION(False, "Compile with XLA.")
-    mixed_precision: bool = _SESSION(False, "Let TensorFlow lower the precision where it is safe.")
-    profile: bool = _SESSION(False, "Write a trace of one session call, for chrome://tracing.", traits=_FREE)
-
-    # The tasks of a cluster are no part of the experiment: TF_CONFIG names them.
-    strategy: str = _DISTRIBUTION(
-        "none", "How training is distributed. TF_CONFIG names the tasks.", choices=STRATEGIES, traits=_FREE | _LATER
-    )
-    replicas: int = _DISTRIBUTION(
-        0,
-        "mirrored: replicas in this process. 0: one for each GPU.",
-        limits=REPLICAS,
-        traits=_FREE | _LATER,
-    )
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            wanted = settings.problem(field, getattr(self, field.name))
-            if wanted:
-                self._refuse(field.name, wanted)
-        for name, possible, wanted in compatibility.rules(self):
-            if not possible:
-                self._refuse(name, wanted)
-
-    def _refuse(self, name: str, wanted: str) -> None:
-        flag, value = name if name in DATA else f"--{name}", str(getattr(self, name))
-        value = value if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]}..."
-        raise InputError(f"{flag}: {value} is not possible; it must be {wanted}")
-
     @property
     def architecture(self) -> Architecture:
-        return ARCHITECTURES[self.model]
+        return architectures.named(self.model)
+
+    def user_function(self, name: str) -> Optional[UserFunction]:
+        """Returns the user's function that a field names, None if it names no user's function.
+
+        Raises:
+            InputError: The user's file cannot be read, raises an exception, or has no such function.
+        """
+        value = getattr(self, name)
+        return user_code.function(value, self.user_code, f"--{name}") if user_code.is_reference(value) else None
 
     @property
     def curvature_examples(self) -> int:
@@ -190,13 +80,20 @@ class Experiment:
         """Training steps in one session call: enough to make its fixed cost small beside them."""
         if self.strategy == "mirrored":  # its replicas cannot meet within a loop
             return 1
-        return self.iterations_per_loop or max(1, min(200, self.architecture.images_per_call // self.batch_size))
+        return self.iterations_per_loop or max(1, min(200, architectures.images_per_call(self) // self.batch_size))
 
     def differences(self, other: "Experiment") -> List[str]:
         """Returns "--flag is A, not B" for each difference to `other` that changes what is learned."""
         names = [name for name in FIELDS if name not in MAY_CHANGE and getattr(self, name) != getattr(other, name)]
+        if "preparation" in names and not (self.preparation and other.preparation):
+            names.remove("preparation")  # of a version that did not look at it
         flags = [f"--{name} is {getattr(self, name)}, not {getattr(other, name)}" for name in names if name not in DATA]
-        return flags or ["the data is not the same"] if names else []
+        edited = [
+            f"{file} was edited (its SHA-256 is {digest[:12]}..., not {other.user_code[file][:12]}...)"
+            for file, digest in self.user_code.items()
+            if other.user_code.get(file, digest) != digest
+        ]
+        return flags + edited or ["the data is not the same"] if names else []
 
     def write(self, model_dir: Path) -> None:
         """Writes model_dir/experiment.json atomically."""
@@ -212,7 +109,9 @@ class Experiment:
         """
         path = model_dir / FILE_NAME
         try:
-            return json_records.read(path, cls)
+            experiment = json_records.read(path, cls)
+            user_code.know_copies(model_dir / user_code.FOLDER, experiment.user_code)
+            return experiment
         except FileNotFoundError:
             return None
         except RemoteError:
@@ -229,15 +128,3 @@ class Experiment:
             InputError: A value is out of its range.
         """
         return json_records.build(values, cls)
-
-
-FIELDS = {field.name: field for field in dataclasses.fields(Experiment)}
-
-
-def _with(trait: Trait) -> FrozenSet[str]:
-    return frozenset(name for name, field in FIELDS.items() if trait in settings.of(field).traits)
-
-
-MAY_CHANGE = _with(Trait.MAY_CHANGE)  # a run may resume with other values of these
-LATER = _with(Trait.LATER)  # an older experiment.json lacks these
-DATA = _with(Trait.FOUND)  # describe the data that was found: no flag sets them

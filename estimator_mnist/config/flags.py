@@ -8,11 +8,13 @@ from typing import Any, Dict, List, Optional
 
 from absl import flags as absl_flags
 
-from estimator_mnist.architectures import ARCHITECTURES
+from estimator_mnist import user_code
+from estimator_mnist.config import assembly
 from estimator_mnist.config.definitions import COMMANDS, DEFAULTS, FLAGS, FORMATS
-from estimator_mnist.config.experiment import FIELDS, MAY_CHANGE, Experiment
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.fields import FIELDS, MAY_CHANGE
 from estimator_mnist.system.paths import path_of
-from input_fns import Data, InputError
+from input_fns import Data, InputError, Request
 
 
 def parse(argv: List[str]) -> str:
@@ -40,8 +42,16 @@ def parse(argv: List[str]) -> str:
 
 def model_dir() -> Path:
     """Returns the model_dir that the flags name, or the default one."""
-    name = FLAGS.dataset.replace("/", "_").replace(":", "_")
-    return path_of(FLAGS.model_dir or str(Path("runs") / f"{name}-{FLAGS.model}"))
+    dataset = request().name.replace("/", "_").replace(":", "_")
+    model = user_code.parse(FLAGS.model).slug if user_code.is_reference(FLAGS.model) else FLAGS.model
+    return path_of(FLAGS.model_dir or str(Path("runs") / f"{dataset}-{model}"))
+
+
+def request() -> Request:
+    """Returns the data that the flags name."""
+    named = {name: FLAGS[name].value for name in Request.__dataclass_fields__ if name in FLAGS}
+    given = {name: value for name, value in named.items() if value is not None}
+    return Request(**given, stream=FLAGS.input == "stream")
 
 
 def experiment(data: Data) -> Experiment:
@@ -51,29 +61,11 @@ def experiment(data: Data) -> Experiment:
         data: The data that the flags name.
 
     Raises:
-        InputError: A value is out of its range, or two flags contradict each other.
+        InputError: A value is out of its range, two flags contradict each other, or a user's file cannot be read.
     """
-    given = explicit()
-    if "train_steps" in given and "train_epochs" in given:
-        raise InputError("--train_steps: given beside --train_epochs; give one of the two")
-    architecture = ARCHITECTURES[FLAGS.model]
-    if FLAGS.recipe not in architecture.recipes:
-        models = [name for name, record in ARCHITECTURES.items() if FLAGS.recipe in record.recipes]
-        raise InputError(f"--recipe {FLAGS.recipe}: is one for --model {', '.join(models)}, not {FLAGS.model}")
-    recipe = architecture.recipe(FLAGS.recipe, FLAGS.dataset)
     chosen = {name: FLAGS[name].value for name in DEFAULTS}
-    return Experiment(**{**recipe, **chosen, **given, "source": data.source, **data_fields(data)})
-
-
-def data_fields(data: Data) -> Dict[str, Any]:
-    """Returns the fields of Experiment that describe the data found, and change where the data does."""
-    return {
-        "data_digest": data.digest,
-        "train_examples": data.train.examples,
-        "test_examples": data.test.examples,
-        "class_names": data.class_names,
-        "image_shape": data.image_shape,
-    }
+    settings = {**chosen, **explicit()}
+    return assembly.experiment(data, settings, assembly.Code(copies=model_dir() / user_code.FOLDER))
 
 
 def override(stored: Experiment) -> Experiment:
@@ -85,7 +77,7 @@ def override(stored: Experiment) -> Experiment:
     given = explicit()
     if given.get("source") == "auto":
         del given["source"]
-    overridden = dataclasses.replace(stored, **given)
+    overridden = assembly.with_settings(stored, given, model_dir() / user_code.FOLDER)
     differences = overridden.differences(stored)
     if differences:
         raise InputError(

@@ -5,6 +5,7 @@ import enum
 import functools
 from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple
 
+from estimator_mnist import user_code
 from estimator_mnist.config.limits import Limits
 from estimator_mnist.system import json_records
 
@@ -18,6 +19,7 @@ class Trait(enum.Flag):
     MAY_CHANGE = enum.auto()  # changes nothing in what is learned: a run may resume with another value
     LATER = enum.auto()  # came after the first model_dirs: where an experiment.json lacks it, its default was in force
     FOUND = enum.auto()  # describes the data that was found: no flag sets it
+    USER_FUNCTION = enum.auto()  # may also be FILE.py:FUNCTION, a function of a user's file
 
 
 class Setting(NamedTuple):
@@ -41,7 +43,7 @@ def setting(
     """Returns a dataclass field.
 
     Args:
-        default: Its value where neither a flag nor the recipe sets it.
+        default: Its value where neither a flag nor the recipe sets it; or `dict`, for an empty one.
         help: One sentence for --help.
         group: The heading of --help that it is listed under.
         choices: The only possible values, for a text.
@@ -49,7 +51,8 @@ def setting(
         traits: What is special about it.
     """
     record = Setting(group, help, tuple(choices), limits, traits)
-    return dataclasses.field(default=default, metadata={_KEY: record, json_records.LATER: Trait.LATER in traits})
+    given: Any = {"default_factory": default} if isinstance(default, type) else {"default": default}
+    return dataclasses.field(**given, metadata={_KEY: record, json_records.LATER: Trait.LATER in traits})
 
 
 def in_group(group: str) -> Callable[..., Any]:
@@ -65,6 +68,11 @@ def of(field: "dataclasses.Field[Any]") -> Setting:
 def problem(field: "dataclasses.Field[Any]", value: Any) -> Optional[str]:
     """Returns what a field's value must be if it is not possible by itself, None if it is."""
     declared = of(field)
+    if Trait.USER_FUNCTION in declared.traits:
+        if user_code.is_reference(value):
+            return None if user_code.parse(value).name == value else "the file's name without folders"
+        if value not in declared.choices:
+            return ", ".join(["one of " + declared.choices[0], *declared.choices[1:], "or FILE.py:FUNCTION"])
     if declared.choices and value not in declared.choices:
         return "one of " + ", ".join(declared.choices)
     if declared.limits and value is not None and not declared.limits.contain(value):

@@ -22,9 +22,9 @@ def scaled(images: tf.Tensor) -> tf.Tensor:
     Images travel as bytes: that takes a quarter of the memory, and the cast is cheapest at the very end.
 
     Args:
-        images: uint8 of 0 to 255, or float32 of 0 to 1.
+        images: Integers of 0 to 255, or floats of 0 to 1.
     """
-    return tf.cast(images, tf.float32) / 255.0 if images.dtype == tf.uint8 else images
+    return tf.cast(images, tf.float32) / 255.0 if images.dtype.is_integer else tf.cast(images, tf.float32)
 
 
 class Row(NamedTuple):
@@ -53,10 +53,14 @@ class Network:
         self.variables: Dict[Key, Parameter] = {}
         structure.check(self.layers, image_shape, classes)
 
+    def walk(self) -> Iterator[Tuple[Layer, Shape]]:
+        """Yields each layer and the shape of its input. Branches come before the layer that merges them."""
+        return structure.walk(self.layers, self.image_shape)
+
     def table(self) -> List[Row]:
         """Returns a row for each layer, without dropout of rate 0. Branches come before the layer that merges them."""
         rows = []
-        for layer, shape in structure.walk(self.layers, self.image_shape):
+        for layer, shape in self.walk():
             if isinstance(layer, Dropout) and not layer.rate:
                 continue
             trained = [weight.shape for weight in layer.weights(shape).values() if weight.trained]
@@ -105,7 +109,7 @@ class Network:
 
     def weights(self) -> Iterator[Tuple[Key, Weight]]:
         """Yields each array, trained or not, with its key."""
-        for layer, shape in structure.walk(self.layers, self.image_shape):
+        for layer, shape in self.walk():
             for name, weight in layer.weights(shape).items():
                 yield (layer.name, name), weight
 
@@ -115,7 +119,7 @@ class Network:
         """Returns the masks of each dropout layer that drops anything, by its path; see `Dropout.masks`."""
         return {
             layer.name: layer.masks(shape, seed, first_step, steps, batch_size)
-            for layer, shape in structure.walk(self.layers, self.image_shape)
+            for layer, shape in self.walk()
             if isinstance(layer, Dropout) and layer.rate
         }
 

@@ -13,6 +13,7 @@ from typing import List
 
 import tensorflow as tf
 
+from estimator_mnist.architectures import shards
 from estimator_mnist.config.experiment import Experiment
 
 SMALLEST_MICRO_BATCH = 8  # images
@@ -25,13 +26,13 @@ def partitions(experiment: Experiment) -> int:
 
 def micro_batch_sizes(experiment: Experiment, size: int) -> List[int]:
     """Returns how many examples of a batch, or of a replica's part of it, each micro-batch holds."""
-    count = max(1, min(experiment.architecture.shards, size // SMALLEST_MICRO_BATCH))
+    count = max(1, min(shards(experiment), size // SMALLEST_MICRO_BATCH))
     return [size * (number + 1) // count - size * number // count for number in range(count)]
 
 
 def split_for_inference(experiment: Experiment, images: tf.Tensor) -> List[tf.Tensor]:
     """Returns a batch of any size, cut into as many parts as training has chains of ops."""
-    count = max(experiment.architecture.partitions, experiment.architecture.shards)
+    count = max(experiment.architecture.partitions, shards(experiment))
     size = tf.shape(images)[0]
     return [images[size * number // count : size * (number + 1) // count] for number in range(count)]
 
@@ -45,8 +46,8 @@ def intra_op_threads(experiment: Experiment) -> int:
     """Returns the threads within an op: what the user says, else what the chains of ops leave over."""
     if experiment.intra_op_threads or tf.config.list_physical_devices("GPU"):
         return experiment.intra_op_threads
-    cores, shards = os.cpu_count() or 1, experiment.architecture.shards
-    return max(1, cores // shards) if shards > 1 else 1
+    cores, chains = os.cpu_count() or 1, shards(experiment)
+    return max(1, cores // chains) if chains > 1 else 1
 
 
 def limit_threads(experiment: Experiment) -> None:

@@ -13,6 +13,7 @@ from estimator_mnist.architectures.architecture import StepSizes
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.layers.network import Network
 from estimator_mnist.layers.variables import Parameter, create
+from estimator_mnist.model import user_optimizer
 from estimator_mnist.model.schedules import learning_rate
 
 # Kingma and Ba, "Adam" (arXiv 1412.6980), algorithm 1; epsilon as in Keras.
@@ -22,7 +23,7 @@ SLOTS = {"adam": ("m", "v"), "momentum": ("momentum",)}  # variables beside each
 
 
 def step_scalars(experiment: Experiment, steps: tf.Tensor) -> tf.Tensor:
-    """Returns what the updates of some steps need, float32 [n, 3]: learning rate, and the powers of Adam's betas.
+    """Returns what the updates of some steps need, float32 [n, 4]: learning rate, powers of Adam's betas, and step.
 
     Args:
         experiment: Its optimizer and schedule.
@@ -32,7 +33,8 @@ def step_scalars(experiment: Experiment, steps: tf.Tensor) -> tf.Tensor:
     # time.
     count = tf.cast(steps + 1, tf.float64)
     powers = [tf.pow(tf.constant(beta, tf.float64), count) for beta in (BETA1, BETA2)]
-    return tf.cast(tf.stack([learning_rate(experiment, steps), *powers], axis=1), tf.float32)
+    columns = [learning_rate(experiment, steps), *powers, count - 1]
+    return tf.cast(tf.stack(columns, axis=1), tf.float32)
 
 
 class Optimizer:
@@ -46,13 +48,18 @@ class Optimizer:
         """
         self._kind = experiment.optimizer
         self._step_sizes: Optional[StepSizes] = None
+        self._of_user = user_optimizer.create(experiment)
+        if self._of_user:
+            self._kind, slot_names = self._of_user.name, self._of_user.slots
+        else:
+            slot_names = SLOTS.get(self._kind, ())
         if self._kind == "lecun":
             assert experiment.architecture.step_sizes  # Experiment has checked it
             self._step_sizes = experiment.architecture.step_sizes(experiment, network)
         self.variables: List[tf.Variable] = []  # all parts of all parameters
         self.slots: List[List[tf.Variable]] = []  # of each of those
         for parameter in (network.variables[key] for key in network.trained()):
-            slots = [self._create_slot(parameter, name) for name in SLOTS.get(self._kind, ())]
+            slots = [self._create_slot(parameter, name) for name in slot_names]
             for part, variable in enumerate(parameter.parts):
                 self.variables.append(variable)
                 self.slots.append([slot.parts[part] for slot in slots])
@@ -80,7 +87,7 @@ class Optimizer:
 
         Args:
             gradients: One for each of `variables`, float32, of its shape.
-            scalars: The row of `step_scalars` for the step: three float32 scalars.
+            scalars: The row of `step_scalars` for the step: four float32 scalars.
         """
         if self._step_sizes:
             gradients = self._step_sizes.scale(gradients)
@@ -90,7 +97,9 @@ class Optimizer:
     def _update(
         self, variable: tf.Variable, slots: List[tf.Variable], gradient: tf.Tensor, scalars: Sequence[tf.Tensor]
     ) -> tf.Operation:
-        rate, beta1_power, beta2_power = scalars
+        rate, beta1_power, beta2_power, step = scalars
+        if self._of_user:
+            return self._of_user.update(variable, slots, gradient, [rate, step])
         if self._kind == "adam":
             first_moment, second_moment = slots
             return tf.raw_ops.ResourceApplyAdam(

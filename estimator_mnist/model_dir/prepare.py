@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import IO, ContextManager, Iterator, List
 
+from estimator_mnist import user_code
 from estimator_mnist.config import experiment as experiments
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.model_dir import results
@@ -32,6 +33,7 @@ WRITTEN_BY_A_RUN = (
     "projector",
     "projector_config.pbtxt",
     "report.html",
+    user_code.FOLDER,
 )
 
 
@@ -65,6 +67,7 @@ def opened_for(experiment: Experiment, model_dir: Path, clean: bool) -> Iterator
                 )
             if stored != experiment:
                 experiment.write(model_dir)
+            user_code.copy_to(model_dir / user_code.FOLDER, experiment.user_code)
         except OSError as error:
             raise _unusable(model_dir, "--model_dir", error) from error
         yield

@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
+from estimator_mnist import user_code
 from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.model_dir import ranking
 from estimator_mnist.system import json_records
 from estimator_mnist.system.paths import replace_file
 from input_fns import InputError
@@ -41,7 +44,7 @@ def collect(experiment: Experiment, measured: Measured) -> Dict[str, Any]:
     Its keys that begin with "test" are figures of "evaluated_split", which is "test" or "validation".
     """
     evaluations = measured.evaluations
-    best = best_step(evaluations)
+    best = ranking.of_experiment(experiment).best_step(evaluations)
     return {
         "model": experiment.model,
         "dataset": experiment.dataset,
@@ -59,19 +62,26 @@ def collect(experiment: Experiment, measured: Measured) -> Dict[str, Any]:
         "train_loss": measured.train_loss,
         "final": _test_figures(evaluations[experiment.total_steps]),
         "best": {"test_accuracy": evaluations[best]["accuracy"], "global_step": best},
+        "best_metric": experiment.best_metric,
+        "metrics": _metrics(experiment, evaluations, best),
         "images_per_second": measured.images_per_second,
         "seconds": measured.seconds._asdict(),
     }
 
 
-def best_step(evaluations: Mapping[int, Mapping[str, float]]) -> int:
-    """Returns the step of the best evaluation, the earliest one of equals."""
-    return max(sorted(evaluations), key=lambda step: rank(evaluations[step]))
+def _metrics(
+    experiment: Experiment, evaluations: Mapping[int, Mapping[str, float]], best: int
+) -> Dict[str, Dict[str, Optional[float]]]:
+    """Returns the values of --metric by its name, if there is one: untrained, of the last and the best evaluation.
 
-
-def rank(evaluation: Mapping[str, float]) -> Tuple[float, float]:
-    """Returns the sort key of an evaluation, larger for a better one: accuracy, then the negative loss."""
-    return float(evaluation["accuracy"]), -float(evaluation["loss"])
+    A value that is not finite becomes None: JSON has no such numbers.
+    """
+    if not experiment.metric:
+        return {}
+    name = user_code.parse(experiment.metric).function
+    steps = {"untrained": 0, "final": experiment.total_steps, "best": best}
+    values = {when: float(evaluations[step][name]) for when, step in steps.items()}
+    return {name: {when: value if math.isfinite(value) else None for when, value in values.items()}}
 
 
 def _test_figures(evaluation: Dict[str, float]) -> Dict[str, float]:
@@ -151,9 +161,15 @@ class Results:
     images_per_second: float
     seconds: Dict[str, float]  # the fields of `Seconds`
     evaluated_split: str = dataclasses.field(default="test", metadata={json_records.LATER: True})
+    best_metric: str = dataclasses.field(default="accuracy", metadata={json_records.LATER: True})
+    metrics: Dict[str, Dict[str, Optional[float]]] = dataclasses.field(  # by metric: "untrained", "final", "best"
+        default_factory=dict, metadata={json_records.LATER: True}
+    )
 
     def __post_init__(self) -> None:
         _check("train_loss", bool(self.train_loss), "a list of at least one number")
+        for name, values in self.metrics.items():
+            _check(f"metrics.{name}", set(values) == {"untrained", "final", "best"}, "untrained, final and best")
         missing = [name for name in Seconds._fields if name not in self.seconds]
         _check("seconds", not missing, f"an object with {', '.join(Seconds._fields)}")
         _check("evaluated_split", self.evaluated_split in ("test", "validation"), "test or validation")

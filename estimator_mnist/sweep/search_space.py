@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
-from estimator_mnist.config.experiment import MAY_CHANGE
+from estimator_mnist.config.fields import MAY_CHANGE
 from estimator_mnist.system import json_records
 from estimator_mnist.system.json_records import RecordError
 from estimator_mnist.system.paths import replace_file

@@ -6,7 +6,8 @@ from typing import Any, Callable, Dict, List, Optional
 from absl import flags as absl_flags
 
 from estimator_mnist.config import flags
-from estimator_mnist.config.experiment import DATA, Experiment
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.fields import DATA
 from estimator_mnist.config.flags import FLAGS
 from estimator_mnist.sweep.search_space import MAX_RUNS, Range, Space
 from input_fns import InputError

@@ -9,12 +9,13 @@ import functools
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 import tensorflow as tf
 
 from estimator_mnist.model import serving_signatures
-from estimator_mnist.model_dir import checkpoints, event_files, results, saved_models
+from estimator_mnist.model_dir import checkpoints, event_files, ranking, saved_models
+from estimator_mnist.model_dir.ranking import Ranking
 from estimator_mnist.model_dir.saved_models import BEST, FINAL, FOLDER
 from estimator_mnist.system.paths import path_of, rmtree
 from estimator_mnist.training.job import Job
@@ -41,7 +42,8 @@ def of_run(job: Job, start: int) -> Iterator[Exporters]:
         warmup = Path(scratch, serving_signatures.WARMUP)
         serving_signatures.write_warmup(warmup, experiment.model, experiment.image_shape)
         receiver = functools.partial(serving_signatures.input_receiver, experiment.image_shape)
-        yield [FinalExporter(receiver, warmup), BestExporter(receiver, warmup, known, job.progress.say)]
+        best = ranking.of_experiment(experiment)
+        yield [FinalExporter(receiver, warmup), BestExporter(best, (receiver, warmup), known, job.progress.say)]
 
 
 def finish(
@@ -97,24 +99,30 @@ class BestExporter(tf.estimator.BestExporter):
     """
 
     def __init__(
-        self, receiver: Receiver, warmup: Path, evaluations: Dict[int, Dict[str, Any]], say: Callable[[str], None]
+        self,
+        best: Ranking,
+        serving: Tuple[Receiver, Path],
+        evaluations: Dict[int, Dict[str, Any]],
+        say: Callable[[str], None],
     ):
         """
         Args:
-            receiver: Makes the inputs of the SavedModel.
-            warmup: The file with the warm-up requests.
+            best: What evaluations are compared by.
+            serving: Makes the inputs of the SavedModel, and the file with the warm-up requests.
             evaluations: {step: {"loss", "accuracy", "global_step"}} before this process trains.
             say: Called with a line where the best checkpoint is gone.
         """
+        receiver, warmup = serving
         super().__init__(
             BEST,
             receiver,
             event_file_pattern=None,
-            compare_fn=is_better,
+            compare_fn=best.is_better,
             assets_extra={serving_signatures.WARMUP: str(warmup)},
             exports_to_keep=1,
         )
         self.seconds = 0.0
+        self._best = best
         self._evaluations = evaluations
         self._say = say
 
@@ -125,17 +133,17 @@ class BestExporter(tf.estimator.BestExporter):
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         began, model_dir, step = time.perf_counter(), path_of(estimator.model_dir), int(eval_result["global_step"])
         self._evaluations[step] = eval_result
-        checkpoints.keep(model_dir, results.best_step(self._evaluations), just_saved=step)
+        checkpoints.keep(model_dir, self._best.best_step(self._evaluations), just_saved=step)
         path = self._export_best(estimator, path_of(export_path)) if is_the_final_export else None
         self.seconds += time.perf_counter() - began
         return path
 
     def _export_best(self, estimator: tf.estimator.Estimator, folder: Path) -> Optional[Any]:
         model_dir, evaluations, export = path_of(estimator.model_dir), dict(self._evaluations), super().export
-        best = results.best_step(evaluations)
+        best = self._best.best_step(evaluations)
         while (checkpoint := checkpoints.find(model_dir, best)) is None:  # deleted or corrupt
             del evaluations[best]
-            left = results.best_step(evaluations)
+            left = self._best.best_step(evaluations)
             self._say(f"The checkpoint of the best evaluation, step {best:,}, is gone: using that of step {left:,}")
             best = left
         if saved_models.version_of(folder, best):
@@ -158,8 +166,5 @@ class BestKeeper(tf.estimator.Exporter):
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         model_dir, step = path_of(estimator.model_dir), int(eval_result["global_step"])
         known = {**event_files.evaluations(model_dir), step: eval_result}  # with the chief's
-        checkpoints.keep(model_dir, results.best_step(known), just_saved=step)
-
-
-def is_better(best_eval_result: Mapping[str, float], current_eval_result: Mapping[str, float]) -> bool:
-    return results.rank(current_eval_result) > results.rank(best_eval_result)
+        best = ranking.of_experiment(estimator.params["experiment"])
+        checkpoints.keep(model_dir, best.best_step(known), just_saved=step)

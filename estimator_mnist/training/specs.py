@@ -28,7 +28,7 @@ def training_spec(
             start=start,
             steps_per_block=experiment.steps_per_loop,
             input=experiment.input,
-            augment=experiment.augment,
+            augment=experiment.user_function("augment") or experiment.augment,
             augment_strength=experiment.augment_strength,
             first_examples=experiment.curvature_examples,
             share=strategies.share(experiment, task),

@@ -11,7 +11,8 @@ from support import end, resumes_to_the_same_end, start, wait_for
 
 from estimator_mnist.architectures import create_network
 from estimator_mnist.architectures.lenet5_1998 import digit_codes, hessian_diagonal, paper_layers, penalties
-from estimator_mnist.config.experiment import LOSSES, Experiment
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.fields import LOSSES
 from estimator_mnist.layers import scaled_tanh
 from estimator_mnist.model import losses, schedules
 from estimator_mnist.model.model_fn import model_fn

@@ -7,7 +7,7 @@ import pytest
 from estimator_mnist.cli import commands, help
 from estimator_mnist.cli.launchers import BENCHMARKS
 from estimator_mnist.config.definitions import COMMANDS, FLAGS, GROUPS
-from estimator_mnist.config.experiment import FIELDS
+from estimator_mnist.config.fields import FIELDS
 
 
 @pytest.mark.parametrize("columns, width", [("200", 120), ("90", 90), ("60", 60), ("20", 60)])

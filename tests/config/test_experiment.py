@@ -7,7 +7,8 @@ import os
 import pytest
 
 from estimator_mnist.architectures import ARCHITECTURES
-from estimator_mnist.config.experiment import FILE_NAME, LATER, Experiment
+from estimator_mnist.config.experiment import FILE_NAME, Experiment
+from estimator_mnist.config.fields import LATER
 from estimator_mnist.training import run_config
 from input_fns import InputError
 

@@ -7,7 +7,8 @@ import pytest
 from estimator_mnist.config import flags
 from estimator_mnist.config import setting as settings
 from estimator_mnist.config.definitions import COMMANDS, DEFAULTS, GROUPS
-from estimator_mnist.config.experiment import DATA, FIELDS, Experiment
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.fields import DATA, FIELDS
 from estimator_mnist.config.flags import FLAGS
 from input_fns import InputError
 

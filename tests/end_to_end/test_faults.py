@@ -12,7 +12,7 @@ import tensorflow as tf
 from support import DATA_DIR, PATIENCE, RUN, end, killed_at, resumes_to_the_same_end, start, wait_for
 
 from benchmarks import faults
-from estimator_mnist.config.experiment import MODELS
+from estimator_mnist.config.fields import MODELS
 from estimator_mnist.model_dir import checkpoints
 from input_fns.sources import idx
 

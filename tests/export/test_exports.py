@@ -20,10 +20,12 @@ from support import ROOT, RUN, assert_equal_to_the_bit, checkpoint, end, killed_
 import input_fns
 from estimator_mnist.architectures import create_network
 from estimator_mnist.config import flags
-from estimator_mnist.config.experiment import MODELS, Experiment
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.fields import MODELS
 from estimator_mnist.export import command as export
 from estimator_mnist.export import formats, isolated_venv, runtimes, throughput
-from estimator_mnist.model_dir import checkpoints, event_files, results, saved_models
+from estimator_mnist.model_dir import checkpoints, event_files, saved_models
+from estimator_mnist.model_dir.ranking import Ranking
 from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.signals import Stopper
 from estimator_mnist.training import exporters
@@ -203,7 +205,7 @@ def test_the_best_is_the_most_accurate_then_the_one_of_lower_loss_across_restart
         assert checkpoints.steps(model_dir / "best") == [200]
         evaluated(exports[1:], 300)
         evaluated(exports[1:], 400, final=True)
-    assert global_step(only_version(Path(path))) == 200 == results.best_step(evaluations)
+    assert global_step(only_version(Path(path))) == 200 == Ranking().best_step(evaluations)
     weights = tf.train.load_checkpoint(str(only_version(Path(path)) / "variables" / "variables"))
     kept = tf.train.load_checkpoint(checkpoints.prefix(model_dir / "best", 200))
     assert np.array_equal(weights.get_tensor("logits/kernel"), kept.get_tensor("logits/kernel"))

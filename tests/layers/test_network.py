@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from estimator_mnist.architectures import create_network
-from estimator_mnist.config.experiment import MODELS, Experiment
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.fields import MODELS
 from estimator_mnist.layers import Dropout
 
 ROWS = {

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from estimator_mnist.architectures import ARCHITECTURES
-from estimator_mnist.config.experiment import MODELS, OPTIMIZERS, Experiment
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.fields import MODELS, OPTIMIZERS
 from estimator_mnist.model.model_fn import model_fn
 from estimator_mnist.model.training_progress import EPOCH_LOSS
 

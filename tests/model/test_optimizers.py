@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from estimator_mnist.config.experiment import OPTIMIZERS, SCHEDULES, Experiment
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.fields import OPTIMIZERS, SCHEDULES
 from estimator_mnist.layers import Dense, Flatten
 from estimator_mnist.layers.network import Network
 from estimator_mnist.model.optimizers import Optimizer, step_scalars

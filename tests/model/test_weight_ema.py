@@ -8,7 +8,8 @@ import tensorflow as tf
 from support import RUN, checkpoint
 
 from estimator_mnist.architectures import create_network
-from estimator_mnist.config.experiment import MODELS, Experiment
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.fields import MODELS
 from estimator_mnist.model import weight_ema
 from estimator_mnist.model.model_fn import model_fn
 

@@ -14,8 +14,8 @@ from support import RUN
 
 from estimator_mnist import __main__
 from estimator_mnist.config import flags
-from estimator_mnist.config.experiment import FIELDS
 from estimator_mnist.config.experiment import FILE_NAME as EXPERIMENT
+from estimator_mnist.config.fields import FIELDS
 from estimator_mnist.model_dir.results import FILE_NAME as RESULTS
 
 REPAINT = "\x1b[2J\x1b]0;owned\x07"
