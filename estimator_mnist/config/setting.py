@@ -51,7 +51,7 @@ def setting(
         traits: What is special about it.
     """
     record = Setting(group, help, tuple(choices), limits, traits)
-    given: Any = {"default_factory": default} if isinstance(default, type) else {"default": default}
+    given: Any = {"default_factory": default, "hash": False} if isinstance(default, type) else {"default": default}
     return dataclasses.field(**given, metadata={_KEY: record, json_records.LATER: Trait.LATER in traits})
 
 

@@ -26,6 +26,7 @@ UNFINISHED = (
     *("events.out.unfinished.*", "eval_*/events.out.unfinished.*"),
     *("best/*.new", "export/new-*", "export/*/temp-*"),
 )
+NOT_OF_NETWORK = ("global_step", "epoch_loss")  # variables of a run; the second is model.training_progress.EPOCH_LOSS
 KEPT = "best"  # the folder in the model_dir for the checkpoint of the best evaluation
 PATTERN = re.compile(r"model\.ckpt-(\d+)\.(?:index|data-00000-of-00001)")
 
@@ -112,11 +113,18 @@ def checked(experiment: Experiment, model_dir: Path, checkpoint: Optional[str]) 
 
 
 def difference(experiment: Experiment, checkpoint: str) -> Optional[str]:
-    """Returns how a checkpoint's network differs from the experiment's, None if it does not."""
+    """Returns how a checkpoint's network differs from the experiment's, in names or shapes, None if it does not."""
     shapes = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
-    for name, shape in create_network(experiment).weight_shapes().items():
+    weights = create_network(experiment).weight_shapes()
+    for name, shape in weights.items():
         if shapes.get(name) != list(shape):
             return f"its {name} has the shape {shapes.get(name)}, the experiment's {list(shape)}"
+    for name in sorted(shapes):
+        # Slots and averages are named "weight/...".
+        if name not in NOT_OF_NETWORK and not any(
+            name == weight or name.startswith(f"{weight}/") for weight in weights
+        ):
+            return f"it holds {name}, which the experiment's network does not have"
     return None
 
 

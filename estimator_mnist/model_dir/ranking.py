@@ -14,12 +14,16 @@ class Ranking(NamedTuple):
     measure: str = "accuracy"
     lower_is_better: bool = False
 
-    def key(self, evaluation: Figures) -> Tuple[float, float]:
-        """Returns the sort key of an evaluation, larger for a better one: its measure, then the negative loss."""
+    def score(self, evaluation: Figures) -> float:
+        """Returns the measure of an evaluation, negated where lower is better."""
         value = float(evaluation[self.measure])
         if math.isnan(value):
-            value = math.inf if self.lower_is_better else -math.inf
-        return -value if self.lower_is_better else value, -float(evaluation["loss"])
+            return -math.inf
+        return -value if self.lower_is_better else value
+
+    def key(self, evaluation: Figures) -> Tuple[float, float]:
+        """Returns the sort key of an evaluation, larger for a better one: its score, then the negative loss."""
+        return self.score(evaluation), -float(evaluation["loss"])
 
     def best_step(self, evaluations: Mapping[int, Figures]) -> int:
         """Returns the step of the best evaluation, the earliest one of equals."""

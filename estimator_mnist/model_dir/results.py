@@ -100,6 +100,17 @@ def _epoch_examples(experiment: Experiment) -> List[int]:
     return [experiment.train_examples] * full + rest
 
 
+def final_figures(results: Mapping[str, Any]) -> Dict[str, float]:
+    """Returns "loss", "accuracy" and the metrics of the last evaluation, NaN for one that was not finite.
+
+    Args:
+        results: The content of results.json.
+    """
+    metrics = {name: values["final"] for name, values in results["metrics"].items()}
+    figures = {"loss": results["final"]["test_loss"], "accuracy": results["final"]["test_accuracy"], **metrics}
+    return {name: math.nan if value is None else value for name, value in figures.items()}
+
+
 def write(results: Dict[str, Any], model_dir: Path) -> None:
     """Writes model_dir/results.json atomically."""
     replace_file(model_dir / FILE_NAME, json.dumps(results, indent=1) + "\n")

@@ -22,7 +22,8 @@ from estimator_mnist.system.terminal import percent
 from input_fns import Data, InputError
 from input_fns.errors import reason
 
-DATA_FLAGS = ("dataset", "source", "input", "validation_size")  # runs that differ in one of these use different data
+# Runs that differ in one of these use different data.
+DATA_FLAGS = ("dataset", "source", "input", "validation_size", "image_size", "test_fraction")
 
 
 def run(words: List[str], find_data: Callable[[], Data]) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Protocol
 
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.model_dir import results
+from estimator_mnist.model_dir import ranking, results
 from estimator_mnist.sweep.search import FAILED, FINISHED, PRUNED, STOPPED, Run, Search
 from estimator_mnist.system.child_processes import ChildProcesses, Program, exit_reason
 from estimator_mnist.system.interpreter import module_command
@@ -29,6 +29,10 @@ class Outcome(NamedTuple):
     def accuracy(self) -> float:
         """Final accuracy on the evaluated split, 0 to 1; 0 if the run is not FINISHED."""
         return float(self.results["final"]["test_accuracy"]) if self.results else 0.0
+
+    def score(self, run: Run) -> float:
+        """The final value of the run's --best_metric, negated where lower is better; 0 if the run is not FINISHED."""
+        return ranking.of_experiment(run.experiment).score(results.final_figures(self.results)) if self.results else 0.0
 
 
 class Progress(Protocol):
@@ -125,13 +129,13 @@ class _Sweep:
             self._record(run, self._outcome(run, exit_code), just_now=True)
         if self._search.judges_evaluations:
             for run in self._children.running:
-                if self._has_new_evaluation(run) and self._search.should_prune(run, _accuracies(run)):
+                if self._has_new_evaluation(run) and self._search.should_prune(run, _scores(run)):
                     self._stop([run], PRUNED)
 
     def _record(self, run: Run, outcome: Outcome, just_now: bool) -> None:
         if self._search.judges_evaluations and outcome.state == FINISHED:
-            self._search.should_prune(run, _accuracies(run))
-        self._search.record_end(run, outcome.state, outcome.accuracy)
+            self._search.should_prune(run, _scores(run))
+        self._search.record_end(run, outcome.state, outcome.score(run))
         self._outcomes[run] = outcome
         self._progress.run_ended(run, outcome, just_now)
 
@@ -168,11 +172,12 @@ class _Sweep:
         return (errors or printed or [exit_reason(exit_code)])[-1]
 
 
-def _accuracies(run: Run) -> Dict[int, float]:
-    """Returns {step: accuracy} of the evaluations of a run so far, read from its event files."""
+def _scores(run: Run) -> Dict[int, float]:
+    """Returns {step: score} of the evaluations of a run so far, read from its event files."""
     import tensorflow as tf
 
     from estimator_mnist.model_dir import event_files
 
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.FATAL)  # each reading of events warns of its deprecation
-    return {step: float(result["accuracy"]) for step, result in event_files.evaluations(run.folder).items()}
+    best = ranking.of_experiment(run.experiment)
+    return {step: best.score(figures) for step, figures in event_files.evaluations(run.folder).items()}

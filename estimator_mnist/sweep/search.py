@@ -54,19 +54,22 @@ class ListedRuns:
         """Returns the next run to start, None if there is none at present."""
         return self._waiting.popleft() if self._waiting else None
 
-    def should_prune(self, run: Run, accuracies: Dict[int, float]) -> bool:
-        """Records the accuracies of a run so far, by step, and returns whether to end the run early."""
+    def should_prune(self, run: Run, scores: Dict[int, float]) -> bool:
+        """Records the scores of a run so far, by step, and returns whether to end the run early.
+
+        A score is the value of --best_metric, negated where lower is better.
+        """
         return False
 
-    def record_end(self, run: Run, state: str, accuracy: float) -> None:
-        """Records how a run ended; `accuracy` counts only if it is FINISHED."""
+    def record_end(self, run: Run, state: str, score: float) -> None:
+        """Records how a run ended; `score` counts only if it is FINISHED."""
         self._settled_runs += state != STOPPED
 
 
 class OptunaSearch:
     """Settings suggested by Optuna's TPE sampler and pruned by its median pruner, both with the library's defaults.
 
-    A trial is a setting. Its seeds run one after another, and the mean of their accuracies is the trial's value. All
+    A trial is a setting. Its seeds run one after another, and the mean of their scores is the trial's value. All
     trials are stored in an SQLite file, so that a killed search resumes with what it knew.
     """
 
@@ -97,7 +100,7 @@ class OptunaSearch:
         self._study.sampler = optuna.samplers.TPESampler(seed=len(trials))
         self._states_of_settings: Dict[Setting, str] = {}
         self._open_trials: Dict[Setting, Any] = {}
-        self._accuracies: Dict[Setting, List[float]] = {}  # of the finished seeds of the open trials
+        self._scores: Dict[Setting, List[float]] = {}  # of the finished seeds of the open trials
         self._reported_percents: Dict[Run, Set[int]] = {}
         self._waiting: Deque[Run] = deque()
         self._repeats_left = MAX_REPEATED_SUGGESTIONS
@@ -123,7 +126,7 @@ class OptunaSearch:
 
     @property
     def settled_runs(self) -> int:
-        finished_seeds = {setting: len(self._accuracies[setting]) for setting in self._open_trials}
+        finished_seeds = {setting: len(self._scores[setting]) for setting in self._open_trials}
         return sum(finished_seeds.get(setting, len(self._space.seeds)) for setting in self._states_of_settings)
 
     def next_run(self) -> Optional[Run]:
@@ -137,7 +140,7 @@ class OptunaSearch:
                 self._study.tell(trial, state=self._states.FAIL)
                 continue
             self._states_of_settings[setting] = STOPPED
-            self._open_trials[setting], self._accuracies[setting] = trial, []
+            self._open_trials[setting], self._scores[setting] = trial, []
             try:
                 self._enqueue_next_seed(setting)
             except InputError as error:
@@ -147,27 +150,27 @@ class OptunaSearch:
         return self._waiting.popleft() if self._waiting else None
 
     def _enqueue_next_seed(self, setting: Setting) -> None:
-        run = self._make_run(setting, self._space.seeds[len(self._accuracies[setting])])
+        run = self._make_run(setting, self._space.seeds[len(self._scores[setting])])
         self.runs.append(run)
         self._waiting.append(run)
         self._reported_percents[run] = set()
 
-    def should_prune(self, run: Run, accuracies: Dict[int, float]) -> bool:
+    def should_prune(self, run: Run, scores: Dict[int, float]) -> bool:
         trial, reported = self._open_trials[run.setting], self._reported_percents[run]
         total_steps = run.experiment.total_steps
-        for step in sorted(step for step in accuracies if step > 0):
+        for step in sorted(step for step in scores if step > 0):
             # Runs of different lengths are compared at the same percentage, and each seed with the same seed.
             percent = 100 * step // total_steps
             if percent not in reported:
                 reported.add(percent)
-                trial.report(accuracies[step], 100 * self._space.seeds.index(run.seed) + percent)
-        return max(accuracies, default=0) < total_steps and bool(trial.should_prune())
+                trial.report(scores[step], 100 * self._space.seeds.index(run.seed) + percent)
+        return max(scores, default=0) < total_steps and bool(trial.should_prune())
 
-    def record_end(self, run: Run, state: str, accuracy: float) -> None:
+    def record_end(self, run: Run, state: str, score: float) -> None:
         trial, setting = self._open_trials[run.setting], run.setting
         if state == FINISHED:
-            self._accuracies[setting].append(accuracy)
-            if len(self._accuracies[setting]) < len(self._space.seeds):
+            self._scores[setting].append(score)
+            if len(self._scores[setting]) < len(self._space.seeds):
                 if not trial.should_prune():
                     self._enqueue_next_seed(setting)
                     return
@@ -177,8 +180,8 @@ class OptunaSearch:
             return  # the trial stays open, for the next call to resume
         del self._open_trials[setting]
         if state == FINISHED:
-            accuracies = self._accuracies[setting]
-            self._study.tell(trial, sum(accuracies) / len(accuracies))
+            scores = self._scores[setting]
+            self._study.tell(trial, sum(scores) / len(scores))
         else:
             self._study.tell(trial, state=self._states.PRUNED if state == PRUNED else self._states.FAIL)
 

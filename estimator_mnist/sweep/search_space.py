@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
+from estimator_mnist import user_code
 from estimator_mnist.config.fields import MAY_CHANGE
 from estimator_mnist.system import json_records
 from estimator_mnist.system.json_records import RecordError
@@ -109,7 +110,9 @@ class Space:
 
     def default_folder(self) -> Path:
         """Returns runs/sweeps/<dataset>-<model>-<flags that vary>, which added seeds or values do not change."""
-        parts = [self.fixed.get("dataset", "mnist"), self.lists["model"][0]]
+        data = self.fixed.get("image_dir") or self.fixed.get("arrays")
+        dataset = self.fixed.get("dataset") or (Path(data).stem if data else "mnist")
+        parts = [dataset, _short(self.lists["model"][0])]
         parts[1:] = ["model"] if len(self.lists["model"]) > 1 else parts[1:]
         parts += [name for name in self.varied if name not in ("model", "dataset")]
         parts += [self.search] if self.search != "grid" else []
@@ -184,8 +187,14 @@ def _read(path: Path) -> Space:
 def run_name(setting: Setting, seed: str) -> str:
     """Returns the name of a run's folder: the model, the flags that vary with their values, and the seed."""
     values = dict(setting)
-    parts = [values.pop("model"), *(f"{flag}={value}" for flag, value in values.items()), f"seed={seed}"]
+    model = _short(values.pop("model"))
+    parts = [model, *(f"{flag}={_short(value)}" for flag, value in values.items()), f"seed={seed}"]
     return _file_name(",".join(parts))
+
+
+def _short(value: str) -> str:
+    """Returns a value as names of folders have it: a user's function without the folders of its file."""
+    return user_code.parse(value).slug if user_code.is_reference(value) else value
 
 
 def _file_name(text: str) -> str:

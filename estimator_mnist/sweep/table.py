@@ -4,13 +4,14 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
 from estimator_mnist.evaluation import statistics
 from estimator_mnist.evaluation.statistics import Summary
 from estimator_mnist.model_dir import predictions
+from estimator_mnist.model_dir.results import final_figures
 from estimator_mnist.sweep.processes import Outcome
 from estimator_mnist.sweep.search import FINISHED, Run
 from estimator_mnist.sweep.search_space import Setting
@@ -32,16 +33,18 @@ class Row(NamedTuple):
     ensemble_accuracy: float  # of the mean probabilities over the runs; NaN with fewer than two predictions.npz
     training_seconds: float  # mean over the runs
     parameters: int
+    metrics: Dict[str, Summary]  # of --metric, by its name
+    score: float  # mean over the runs of --best_metric, negated where lower is better
     unfinished: Dict[str, int]  # state -> number of runs of the setting that ended in it
 
 
 def rows(outcomes: Dict[Run, Outcome]) -> List[Row]:
-    """Returns a row for every setting with a finished run, the best first."""
+    """Returns a row for every setting with a finished run, the best first, as --best_metric says."""
     by_setting: Dict[Setting, Dict[Run, Outcome]] = {}
     for run, outcome in outcomes.items():
         by_setting.setdefault(run.setting, {})[run] = outcome
     all_rows = [_row(setting, of_setting) for setting, of_setting in by_setting.items()]
-    return sorted((row for row in all_rows if row is not None), key=lambda row: -row.accuracy.mean)
+    return sorted((row for row in all_rows if row is not None), key=lambda row: -row.score)
 
 
 def _row(setting: Setting, outcomes: Dict[Run, Outcome]) -> "Row | None":
@@ -49,6 +52,8 @@ def _row(setting: Setting, outcomes: Dict[Run, Outcome]) -> "Row | None":
     if not results:
         return None
     accuracies = [result["final"]["test_accuracy"] for result in results.values()]
+    figures = [final_figures(result) for result in results.values()]
+    metrics = {name: statistics.summary([values[name] for values in figures]) for name in _metrics_of_all(results)}
     states = [outcome.state for outcome in outcomes.values() if outcome.state != FINISHED]
     return Row(
         setting,
@@ -58,8 +63,16 @@ def _row(setting: Setting, outcomes: Dict[Run, Outcome]) -> "Row | None":
         ensemble_accuracy([run.folder for run in results]),
         statistics.summary([result["seconds"]["training"] for result in results.values()]).mean,
         next(iter(results.values()))["parameters"],
+        metrics,
+        statistics.summary([outcomes[run].score(run) for run in results]).mean,
         {state: states.count(state) for state in states},
     )
+
+
+def _metrics_of_all(results: Mapping[Run, Mapping[str, Any]]) -> List[str]:
+    """Returns the names of the metrics that all results have beside loss and accuracy."""
+    first, *others = (list(result["metrics"]) for result in results.values())
+    return [name for name in first if all(name in names for names in others)]
 
 
 def ensemble_accuracy(model_dirs: Sequence[Path]) -> float:
@@ -79,8 +92,9 @@ def ensemble_accuracy(model_dirs: Sequence[Path]) -> float:
 def show(rows: List[Row], split: str) -> None:
     """Prints the table. Without several runs, a setting has no standard deviation, interval or ensemble."""
     names = _varied_flags(rows)
-    headers = [*names, "n", "accuracy", "std", "95% interval", "ensemble", "loss"]
-    lines = [_cells(row, names) for row in rows]
+    metrics = sorted({name for row in rows for name in row.metrics})
+    headers = [*names, "n", "accuracy", "std", "95% interval", "ensemble", "loss", *metrics]
+    lines = [[*_cells(row, names), *(_mean(row, name) for name in metrics)] for row in rows]
     if any(row.unfinished for row in rows):
         headers.append("not finished")
         for line, row in zip(lines, rows):
@@ -101,6 +115,10 @@ def _cells(row: Row, names: List[str]) -> List[str]:
         "" if math.isnan(row.ensemble_accuracy) else percent(row.ensemble_accuracy),
         f"{row.loss.mean:.4f}",
     ]
+
+
+def _mean(row: Row, metric: str) -> str:
+    return f"{row.metrics[metric].mean:.4f}" if metric in row.metrics else ""
 
 
 def _varied_flags(rows: List[Row]) -> List[str]:
@@ -136,6 +154,8 @@ def _setting_line(row: Row, split: str) -> Dict[str, Any]:
         "ensemble_accuracy": row.ensemble_accuracy,
         "loss_mean": loss.mean,
         "loss_std": loss.std,
+        **{f"{name}_mean": summary.mean for name, summary in row.metrics.items()},
+        **{f"{name}_std": summary.std for name, summary in row.metrics.items()},
         "training_seconds": row.training_seconds,
         "parameters": row.parameters,
     }
@@ -149,6 +169,7 @@ def _run_line(run: Run, outcome: Outcome) -> Dict[str, Any]:
         "seed": run.seed,
         "accuracy": final.get("test_accuracy", math.nan),
         "loss": final.get("test_loss", math.nan),
+        **({name: values["final"] for name, values in outcome.results["metrics"].items()} if outcome.results else {}),
         "state": outcome.state,
         "reason": outcome.reason,
     }
@@ -158,10 +179,11 @@ def _csv(lines: List[Dict[str, Any]]) -> str:
     """Returns lines as CSV; NaN becomes an empty cell."""
     buffer = io.StringIO()
     if lines:
-        writer = csv.DictWriter(buffer, list(lines[0]), lineterminator="\n")
+        columns = list(dict.fromkeys(name for line in lines for name in line))
+        writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
         writer.writeheader()
         for line in lines:
-            writer.writerow({name: "" if value != value else value for name, value in line.items()})
+            writer.writerow({name: "" if value is None or value != value else value for name, value in line.items()})
     return buffer.getvalue()
 
 

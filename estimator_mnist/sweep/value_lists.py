@@ -5,15 +5,18 @@ from typing import Any, Callable, Dict, List, Optional
 
 from absl import flags as absl_flags
 
+from estimator_mnist import user_code
 from estimator_mnist.config import flags
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.config.fields import DATA
+from estimator_mnist.config.fields import DATA, USER_FUNCTIONS
 from estimator_mnist.config.flags import FLAGS
 from estimator_mnist.sweep.search_space import MAX_RUNS, Range, Space
 from input_fns import InputError
 
 SWEEP_FLAGS = ("sweep_dir", "search", "samples", "jobs", "verbosity")  # of the sweep itself, not of its runs
-PATH_FLAGS = frozenset(("data_dir", "idx_dir"))  # their values may contain a comma and cannot vary
+PATH_FLAGS = frozenset(
+    ("data_dir", "idx_dir", "image_dir", "arrays")
+)  # their values may contain a comma and cannot vary
 MAX_RANGE_VALUES = 10_000  # of a range A-B
 
 
@@ -34,7 +37,7 @@ def read(words: List[str]) -> Space:
         _check_is_flag_of_runs(flag)
         if flag in PATH_FLAGS:
             fixed[flag] = text
-        elif ".." in text:
+        elif ".." in text and flag not in USER_FUNCTIONS:
             ranges[flag] = _range(flag, text)
         else:
             values = _values(flag, text)
@@ -43,6 +46,7 @@ def read(words: List[str]) -> Space:
             else:
                 fixed[flag] = values[0]
     _check_ranges(ranges)
+    _check_names(lists)
     return Space(_search(), FLAGS.samples, fixed, lists, ranges)
 
 
@@ -60,6 +64,17 @@ def _check_ranges(ranges: Dict[str, Range]) -> None:
     if ranges and FLAGS.samples is None:
         flag, values = next(iter(ranges.items()))
         raise InputError(f"--{flag}: {values} is a range to draw from; say how many settings with --samples N")
+
+
+def _check_names(lists: Dict[str, List[str]]) -> None:
+    """Raises InputError if two user functions would give two runs one name."""
+    for flag, values in lists.items():
+        names: Dict[str, str] = {}
+        for value in values:
+            if user_code.is_reference(value) and names.setdefault(user_code.parse(value).name, value) != value:
+                raise InputError(
+                    f"--{flag}: {value} and {names[user_code.parse(value).name]} have one name; rename a file"
+                )
 
 
 def _search() -> str:

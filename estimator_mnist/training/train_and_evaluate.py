@@ -14,6 +14,7 @@ from estimator_mnist.training.histograms import Histograms
 from estimator_mnist.training.hooks import EvaluationLog, EvaluationSaver, Trace, TrainingLog
 from estimator_mnist.training.job import Cluster, Job
 from estimator_mnist.training.specs import evaluation_spec, training_spec
+from input_fns import InputError
 
 PROFILE = "profile"  # folder in the model_dir for --profile
 
@@ -30,9 +31,16 @@ def resume_point(job: Job) -> int:
     """Returns the step that the run starts or resumes from, and tells the user what is worth knowing about it.
 
     Raises:
-        InputError: There are checkpoints, and none is intact.
+        InputError: There are checkpoints, and none is intact or the newest is another network's.
     """
     start, corrupt = checkpoints.choose(job.model_dir)
+    if start in checkpoints.steps(job.model_dir):
+        other = checkpoints.difference(job.experiment, checkpoints.prefix(job.model_dir, start))
+        if other:
+            raise InputError(
+                f"--model_dir {job.model_dir}: model.ckpt-{start} is of another network ({other}); the network's code "
+                "has changed since; restore it, or start over with --clean"
+            )
     for step, reason in corrupt.items():
         job.progress.say(f"Skipped model.ckpt-{step}, which is corrupt: {reason}")
     if start:
