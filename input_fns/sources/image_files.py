@@ -1,0 +1,172 @@
+"""One image file to the array that networks are trained on. Uses only Pillow and NumPy.
+
+A picture becomes an image as `predict --preprocess resize` makes one: the whole picture, upright, resized if need be.
+"""
+
+import os
+import stat
+import warnings
+from typing import IO, NamedTuple, Optional, Tuple
+
+import numpy as np
+from PIL import Image
+
+from input_fns.errors import OneLineError, reason
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".webp")
+MAX_PIXELS = 100_000_000  # 400 MB when decoded; the photographs of phones have 12 to 50 million
+MAX_BYTES = 1 << 28
+LARGEST_SIDE = 4096  # pixels of an image that is not resized
+VISIBLE = 8  # of 255: a picture with nothing brighter than this is black
+ORIENTATION = 0x0112  # EXIF's tag
+# What makes a picture with each value of that tag upright; 1 already is.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class ImageFileError(OneLineError):
+    """A file holds no image to train on: the text says why and what to do, and does not name the file."""
+
+
+class Size(NamedTuple):
+    """Of the images that files become, in pixels."""
+
+    height: int
+    width: int
+    resized: bool  # whether images of other sizes are resized, or refused
+
+
+def read_image(path: str, size: Optional[Size]) -> np.ndarray:
+    """Returns the image of a file, uint8 [height, width, 1], or [height, width, 3] unless red = green = blue.
+
+    A picture of 16 bits a channel is scaled to 8. A transparent one is composited over black. Of an animated one the
+    first frame is taken. EXIF's orientation is applied.
+
+    Args:
+        path: Of the file.
+        size: Of the image. None takes any size.
+
+    Raises:
+        ImageFileError: The file cannot be read, or is not an image, or is damaged, or too large, or of another size.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's warnings about a file add nothing to the result
+            with open(path, "rb", opener=_open_without_waiting) as file:
+                return _decode(file, size)
+    except ImageFileError:
+        raise
+    except Image.UnidentifiedImageError:
+        why = f"is not an image ({', '.join(FORMATS)}), or its beginning is damaged"
+    except Image.DecompressionBombError:
+        why = _too_large()
+    except OSError as error:
+        why = f"cannot be read ({error.strerror})" if error.strerror else f"is damaged ({reason(error)})"
+    except MemoryError:
+        why = "is too large for this machine's memory"
+    except Exception as error:  # Pillow documents no set of errors, and raises many for damaged files
+        why = f"is damaged ({reason(error)})"
+    raise ImageFileError(f"{why}; repair or remove it")
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # opening a named pipe would wait for its writer
+
+
+def _too_large() -> str:
+    return f"is too large: at most {MAX_PIXELS:,} pixels are decoded"
+
+
+def _decode(file: IO[bytes], size: Optional[Size]) -> np.ndarray:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageFileError("is not a regular file; remove it")
+    if not 0 < status.st_size <= MAX_BYTES:
+        why = f"has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read" if status.st_size else "is empty"
+        raise ImageFileError(f"{why}; repair or remove it")
+    image = Image.open(file, formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageFileError(f"{_too_large()}; make it smaller or remove it")
+    image.load()  # before its EXIF is read: in a PNG, that may follow the pixels
+    turn = UPRIGHT.get(_orientation(image))
+    colours, alpha = _planes(image)
+    if turn is not None:
+        colours, alpha = colours.transpose(turn), alpha and alpha.transpose(turn)
+    _check_size(colours, size)
+    return _array(*_resized(colours, alpha, size or Size(colours.height, colours.width, False)))
+
+
+def _check_size(colours: Image.Image, size: Optional[Size]) -> None:
+    if size is None and max(colours.size) > LARGEST_SIDE:
+        text = f"has {colours.height}x{colours.width} pixels, and images have at most {LARGEST_SIDE} a side"
+        raise ImageFileError(f"{text}; resize all images with --image_size, as in --image_size 64")
+    if size and not size.resized and (colours.height, colours.width) != size[:2]:
+        text = f"has {colours.height}x{colours.width} pixels (height x width), and the first image {size[0]}x{size[1]}"
+        raise ImageFileError(f"{text}; resize all images with --image_size, as in --image_size {size[0]}x{size[1]}")
+
+
+def _orientation(image: Image.Image) -> int:
+    if "exif" not in image.info and image.format != "PNG":  # a PNG may hold it in a text chunk
+        return 1
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # damaged EXIF says nothing, and the image is readable without it
+        return 1
+
+
+def _planes(image: Image.Image) -> Tuple[Image.Image, Optional[Image.Image]]:
+    """Returns the colours, of mode L, RGB or F in [0, 1], and the opacity, of mode L, or None if it is opaque."""
+    if image.mode.startswith(("I", "F")):  # 16 bits a pixel, which some versions of Pillow read as 32
+        return Image.fromarray(np.asarray(image).astype(np.float32) / 65535), None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+        return image.convert("RGB"), alpha if alpha.getextrema() != (255, 255) else None
+    if image.mode not in ("L", "RGB"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return image, None
+
+
+def _resized(
+    colours: Image.Image, alpha: Optional[Image.Image], size: Size
+) -> Tuple[Image.Image, Optional[Image.Image]]:
+    """Resizes a whole picture, bilinear and antialiased."""
+    _check_visible(colours, alpha)
+    if (colours.height, colours.width) == size[:2]:
+        return colours, alpha
+    if alpha is not None:  # otherwise the colours of transparent pixels would bleed into opaque ones
+        colours, alpha = Image.composite(colours, Image.new(colours.mode, colours.size), alpha), None
+    return colours.resize((size.width, size.height), Image.Resampling.BILINEAR), alpha
+
+
+def _check_visible(colours: Image.Image, alpha: Optional[Image.Image]) -> None:
+    if alpha is None or not np.asarray(alpha).any():
+        return
+    over_black = Image.composite(colours, Image.new(colours.mode, colours.size), alpha)
+    if np.asarray(over_black).max() <= VISIBLE:
+        raise ImageFileError(
+            "is black on a transparent background, which counts as black: nothing is left of it; "
+            "give it a background or remove it"
+        )
+
+
+def _array(colours: Image.Image, alpha: Optional[Image.Image]) -> np.ndarray:
+    """Returns colours over black, uint8 [height, width, 1 or 3]."""
+    values = np.array(colours)
+    if alpha is not None or colours.mode == "F":
+        fractions = values if colours.mode == "F" else values.astype(np.float32) / 255
+        if alpha is not None:
+            fractions = fractions * (np.asarray(alpha)[..., np.newaxis].astype(np.float32) / 255)
+        values = np.rint(255 * np.clip(fractions, 0, 1)).astype(np.uint8)
+    if values.ndim == 2:
+        return values[..., np.newaxis]
+    is_grey = np.array_equal(values[..., 0], values[..., 1]) and np.array_equal(values[..., 0], values[..., 2])
+    return values[..., :1] if is_grey else values
