@@ -52,7 +52,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         parser.error(f"--only: name some of {', '.join(PARTS)}")
     options.times = [int(count) for count in (options.times or TIMES[options.quick]).split(",")]
     options.steps = options.steps or EXAMPLES_STEPS[options.quick]
-    data = input_fns.find("mnist", "tfds")
+    data = input_fns.find(input_fns.Request("mnist", "tfds"))
     rows: Dict[str, List[Row]] = {}
     for signum in (signal.SIGINT, signal.SIGTERM):  # raises an exception, so that the large files are deleted
         signal.signal(signum, lambda signum, frame: sys.exit(128 + signum))

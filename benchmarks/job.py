@@ -42,7 +42,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     options.only = options.only.split(",")
     if not set(options.only) <= set(PARTS):
         parser.error(f"--only: name some of {', '.join(PARTS)}")
-    data = input_fns.find("mnist", "tfds")
+    data = input_fns.find(input_fns.Request("mnist", "tfds"))
     assert data.train.images is not None
     options.idx_dir = data.train.images.parent
     figures = {name: PARTS[name](options) for name in options.only}

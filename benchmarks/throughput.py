@@ -67,7 +67,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser.add_argument("--only", default="", help="only the contestants whose names contain one of these words")
     parser.add_argument("--out", default="runs/benchmark", help="the folder of the JSON and the picture")
     options = parser.parse_args(argv)
-    data = input_fns.find("mnist", "tfds")
+    data = input_fns.find(input_fns.Request("mnist", "tfds"))
     assert data.train.images is not None
     figures: Dict[str, Dict[str, List[float]]] = {}  # by model and contestant: images/s of each round
     for model in options.model.split(","):

@@ -7,7 +7,6 @@ label int32 [n]).
 Importing this package does not import TensorFlow, which takes two seconds: finding the data does not need it.
 """
 
-import dataclasses
 from typing import TYPE_CHECKING, Sequence
 
 from input_fns.augmentation.displacement_fields import AUGMENTS, Augmentation
@@ -107,9 +106,8 @@ def predict_input_fn(split: Split, batch_size: int, examples: int) -> "tf.data.D
     """Returns the first `examples` examples of the split in batches, in its order. Reads little more than those."""
     from input_fns.batching import streamed
 
-    files_only = split if split.images is None else dataclasses.replace(split, tfds_name=None)
     size = min(batch_size, examples)
-    first_batches = streamed.eval_batches(files_only, size).take(-(-examples // size))
+    first_batches = streamed.eval_batches(split, size).take(-(-examples // size))
     return first_batches if examples <= batch_size else first_batches.unbatch().take(examples).batch(batch_size)
 
 

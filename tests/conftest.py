@@ -50,7 +50,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture(scope="session")
 def sample() -> input_fns.Data:
     """The 5,000 real digits that need no download."""
-    return input_fns.find("mnist", "sample")
+    return input_fns.find(input_fns.Request("mnist", "sample"))
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +66,7 @@ def fashion_mnist() -> input_fns.Data:
 
 def _prepared(dataset: str) -> input_fns.Data:
     try:
-        return input_fns.find(dataset, "tfds")
+        return input_fns.find(input_fns.Request(dataset, "tfds"))
     except input_fns.InputError as error:
         pytest.skip(f"needs {dataset} prepared by TFDS: {error}")
 

@@ -1,17 +1,18 @@
 """Batch s as a pure function of (seed, s): no shuffle buffer, no state, a full permutation every epoch.
 
-The split is read from its file once, when training begins, straight into its final place. So the graph holds no data,
-and memory holds one copy of it. Each batch is gathered from that copy.
+TensorFlow takes the mapped file of the split as one tensor, without a copy. So the graph holds no data, and memory no
+more of it than the pages of the file that are in use. Each batch is gathered from there.
 """
 
-from typing import List, Tuple
+from pathlib import Path
+from typing import List, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from input_fns.augmentation import apply
 from input_fns.batching.schedule import TrainingBatches
-from input_fns.sources import idx
+from input_fns.sources import array_cache
 from input_fns.sources.find import Split
 
 # The functions of these pipelines are plain TensorFlow. AutoGraph would read their source for a quarter of a second,
@@ -27,7 +28,7 @@ def train_batches(batches: TrainingBatches) -> tf.data.Dataset:
     def gather(all_images: tf.Tensor, all_labels: tf.Tensor, rows: tf.Tensor):
         epoch, first, end = tf.unstack(rows)
         examples = shuffled_examples(split, batches.seed, epoch, tf.range(first, end))
-        features, labels = _features(tf.gather(all_images, examples), tf.gather(all_labels, examples))
+        features, labels = {"image": take(all_images, split, examples)}, take(all_labels, split, examples)
         if augmentation:
             return features, labels, tf.cast(examples, tf.int64), tf.cast(epoch, tf.int64)
         return features, labels
@@ -66,16 +67,18 @@ def shuffled_examples(split: Split, seed: int, epoch: tf.Tensor, rows: tf.Tensor
 
 def eval_batches(split: Split, batch_size: int) -> tf.data.Dataset:
     """Returns the split once, in its order; see `eval_input_fn`."""
-    starts = tf.data.Dataset.range(0, split.examples, batch_size)
+    end = split.first + split.examples
+    starts = tf.data.Dataset.range(split.first, end, batch_size)
 
     @without_autograph
     def slice_all(images: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
         def batch(first: tf.Tensor):
-            return _features(images[first : first + batch_size], labels[first : first + batch_size])
+            rows = slice(first, tf.minimum(first + batch_size, end))
+            return {"image": images[rows]}, labels[rows]
 
         return starts.map(without_autograph(batch))
 
-    # Cached, so that a caller who repeats it reads the file once.
+    # Cached, so that a caller who repeats it maps the file once.
     dataset = as_single_element(split).cache().flat_map(slice_all).prefetch(2)
     return without_autotuning(dataset.apply(tf.data.experimental.assert_cardinality(-(-split.examples // batch_size))))
 
@@ -92,27 +95,27 @@ def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def as_single_element(split: Split) -> tf.data.Dataset:
-    """Returns a dataset of one element, the split: images uint8 [n, height, width, channels], labels uint8 [n]."""
+    """Returns a dataset of one element: images uint8 [n, height, width, channels] and labels int32 [n] of both files.
+
+    They hold all examples of the original split; `take` finds those of the split.
+    """
     assert split.images and split.labels, "a split that is only streamed has no arrays"
     paths = tf.data.Dataset.from_tensors((str(split.images), str(split.labels)))
 
     @without_autograph
-    def read(images: tf.Tensor, labels: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
-        shape = [split.examples, *split.image_shape]
-        return _array(images, "images", shape, split.first), _array(labels, "labels", [split.examples], split.first)
+    def map_files(images: tf.Tensor, labels: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+        return _mapped(images, tf.uint8, [None, *split.image_shape]), _mapped(labels, tf.int32, [None])
 
-    return paths.map(read)
-
-
-def _array(path: tf.Tensor, kind: str, shape: List[int], first: int) -> tf.Tensor:
-    # TensorFlow's own ops need two or three times the memory: the file as a string, without its header, and decoded.
-    # The array that Python fills is handed over without a copy.
-    size, skipped = (int(np.prod([count, *shape[1:]], dtype=np.int64)) for count in (shape[0], first))
-    data = tf.numpy_function(
-        lambda path: idx.read(path.decode(), kind, size, skipped), [path], tf.uint8, stateful=False
-    )
-    return tf.reshape(data, shape)
+    return paths.map(map_files)
 
 
-def _features(images: tf.Tensor, labels: tf.Tensor):
-    return {"image": images}, tf.cast(labels, tf.int32)
+def take(array: tf.Tensor, split: Split, examples: tf.Tensor) -> tf.Tensor:
+    """Returns some examples of a split out of an array of `as_single_element`, by their positions in the split."""
+    # The whole file and positions in it, not a part of the file: TensorFlow would copy an array that begins elsewhere.
+    return tf.gather(array, examples + split.first if split.first else examples)
+
+
+def _mapped(path: tf.Tensor, dtype: tf.DType, shape: List[Optional[int]]) -> tf.Tensor:
+    # Python's array is handed over without a copy. TensorFlow's own ops would need two or three times the memory.
+    array = tf.numpy_function(lambda path: array_cache.read(Path(path.decode())), [path], dtype, stateful=False)
+    return tf.ensure_shape(array, shape)

@@ -8,7 +8,6 @@ import tensorflow as tf
 from input_fns.augmentation import apply
 from input_fns.batching.schedule import TrainingBatches
 from input_fns.errors import InputError
-from input_fns.sources import idx
 
 
 def train_batches(batches: TrainingBatches) -> tf.data.Dataset:
@@ -18,11 +17,9 @@ def train_batches(batches: TrainingBatches) -> tf.data.Dataset:
         InputError: The split is only streamed.
     """
     split, blocks, augmentation = batches.split, batches.blocks, batches.augmentation
-    if split.images is None or split.labels is None:
-        raise InputError("--input numpy: needs a split in IDX files; choose --input stream for one that is streamed")
-    in_split = slice(split.first, split.first + split.examples)
-    images, labels = (array[in_split] for array in idx.read_split(split.images, split.labels))
-    images, labels = images.reshape(-1, *split.image_shape), labels.astype(np.int32)
+    if split.images is None:
+        raise InputError("--input numpy: needs a split in arrays; choose --input stream for one that is streamed")
+    images, labels = split.arrays()
 
     pieces = blocks.pieces(apply.PIECE) if augmentation else blocks.rows()
 

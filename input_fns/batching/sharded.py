@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from input_fns.augmentation import apply
-from input_fns.batching.indexed import as_single_element, shuffled_examples, without_autograph, without_autotuning
+from input_fns.batching.indexed import as_single_element, shuffled_examples, take, without_autograph, without_autotuning
 from input_fns.batching.schedule import Blocks, Rows, Share, TrainingBatches
 
 
@@ -47,7 +47,7 @@ def _gather(batches: TrainingBatches, all_images: tf.Tensor, all_labels: tf.Tens
     position = step_of_row if share.whole_batches else rows % blocks.batch_size
     rows = tf.boolean_mask(rows, tf.equal(position % share.of, part))
     examples = shuffled_examples(batches.split, batches.seed, epoch, rows)
-    images, labels = tf.gather(all_images, examples), tf.cast(tf.gather(all_labels, examples), tf.int32)
+    images, labels = (take(array, batches.split, examples) for array in (all_images, all_labels))
     if augmentation:
         images = apply.augmented(images, tf.cast(examples, tf.int64), tf.cast(epoch, tf.int64), augmentation)
     if share.whole_batches:

@@ -4,14 +4,13 @@ The order depends on the seed and on the step that the process started from. A r
 in from the beginning, in a new order.
 """
 
-from pathlib import Path
-from typing import Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from input_fns.batching.schedule import TrainingBatches
-from input_fns.sources import idx
+from input_fns.sources import array_cache, tfds_source
 from input_fns.sources.find import Split
 
 SHUFFLE_BUFFER = 1024  # examples
@@ -46,34 +45,42 @@ def _examples(split: Split, shuffle_seed: Optional[int] = None) -> tf.data.Datas
     With a seed, the files come in another order each epoch.
     """
     if split.tfds_name:
-        import tensorflow_datasets as tfds
-
-        return tfds.load(
-            split.tfds_name,
-            split=f"{split.name}[{split.first}:{split.first + split.examples}]",
-            data_dir=str(split.data_dir),
-            download=False,
-            as_supervised=True,
-            shuffle_files=shuffle_seed is not None,
-            read_config=tfds.ReadConfig(shuffle_seed=shuffle_seed),
-        )
-    assert split.images and split.labels, "a split comes from TFDS or from IDX files"
-    images = _records(split.images, int(np.prod(split.image_shape)), idx.IMAGES_HEADER, split)
-    labels = _records(split.labels, 1, idx.LABELS_HEADER, split)
+        return _records_of_tfds(split, shuffle_seed)
+    assert split.images and split.labels, "a split comes from TFDS or from arrays"
+    images, labels = (
+        tf.data.FixedLengthRecordDataset(
+            str(path), size, header_bytes=array_cache.offset(path) + split.first * size
+        ).take(split.examples)
+        for path, size in ((split.images, int(np.prod(split.image_shape))), (split.labels, 4))
+    )
 
     @tf.autograph.experimental.do_not_convert  # plain TensorFlow, as in indexed.py
     def decode(image: tf.Tensor, label: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
         pixels = tf.reshape(tf.io.decode_raw(image, tf.uint8), split.image_shape)
-        return pixels, tf.reshape(tf.io.decode_raw(label, tf.uint8), [])
+        return pixels, tf.reshape(tf.io.decode_raw(label, tf.int32), [])
 
     return tf.data.Dataset.zip((images, labels)).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _records(path: Path, size: int, header: int, split: Split) -> tf.data.Dataset:
-    """Returns the records, of `size` bytes each, that the split takes from a file."""
-    compression, skipped = "GZIP" if idx.is_gzipped(path) else "", header + split.first * size
-    records = tf.data.FixedLengthRecordDataset(str(path), size, header_bytes=skipped, compression_type=compression)
-    return records.take(split.examples)
+def _records_of_tfds(split: Split, shuffle_seed: Optional[int]) -> tf.data.Dataset:
+    import tensorflow_datasets as tfds
+
+    image_key, label_key = tfds_source.keys(tfds.builder(split.tfds_name, data_dir=str(split.data_dir)).info)
+    dataset = tfds.load(
+        split.tfds_name,
+        split=f"{split.name}[{split.first}:{split.first + split.examples}]",
+        data_dir=str(split.data_dir),
+        download=False,
+        decoders=tfds.decode.PartialDecoding({image_key: True, label_key: True}),
+        shuffle_files=shuffle_seed is not None,
+        read_config=tfds.ReadConfig(shuffle_seed=shuffle_seed),
+    )
+
+    @tf.autograph.experimental.do_not_convert  # plain TensorFlow, as in indexed.py
+    def chosen(features: Dict[str, tf.Tensor]) -> Tuple[tf.Tensor, tf.Tensor]:
+        return features[image_key], features[label_key]
+
+    return dataset.map(chosen)
 
 
 @tf.autograph.experimental.do_not_convert  # plain TensorFlow, as in indexed.py

@@ -65,10 +65,12 @@ class Writer:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.arrays: Dict[str, Tuple[np.ndarray, np.ndarray]] = {}  # by split, filled by the source
+        self.arrays: Dict[str, Tuple[np.ndarray, np.ndarray]] = {}  # by split
 
     def split(self, name: str, examples: int, image_shape: Sequence[int]) -> Tuple[np.ndarray, np.ndarray]:
         """Returns the arrays of a split, mapped from new files and to be filled.
+
+        Called again, it replaces them. The old ones can still be read.
 
         Args:
             name: "train" or "test".
@@ -87,22 +89,30 @@ class Writer:
         self.arrays[name] = images, labels
         return images, labels
 
+    def filled(self) -> None:
+        """Takes over the arrays that another process has filled through a writer of the same folder."""
+        for name in SPLITS:
+            self.arrays[name] = read(self.folder / f"{name}-images.npy"), read(self.folder / f"{name}-labels.npy")
 
-def folder_for(name: str, beside: Optional[Path] = None) -> Path:
+
+def folder_for(name: str, beside: Optional[Path] = None, variant: Any = None) -> Path:
     """Returns the cache folder of a data set.
 
     Args:
         name: Of the data set. A name that is not unique needs something that makes it so, as a checksum of its path.
         beside: The folder of the prepared data set. The cache lies in it unless it is read-only, or None; then in
             $XDG_CACHE_HOME, by default ~/.cache.
+        variant: JSON value, None for the usual case: what else decides the content, as the size of the images. Two
+            runs at the same time may want one data set in two variants, so each has a folder of its own.
     """
+    ending = "" if variant is None else f"-{zlib.crc32(json.dumps(variant).encode()):08x}"
     if beside is not None:
         # The mode says that the owner wants it unchanged, and root heeds it too: access() lets root write anywhere.
         if beside.stat().st_mode & 0o200 and os.access(beside, os.W_OK):
-            return beside / f"estimator_mnist_cache_{FORMAT}"
+            return beside / f"estimator_mnist_cache_{FORMAT}{ending}"
         name = f"{name}-{zlib.crc32(os.fsencode(beside.resolve())):08x}"
     root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(root) / "estimator_mnist" / f"cache_{FORMAT}" / name
+    return Path(root) / "estimator_mnist" / f"cache_{FORMAT}" / f"{name}{ending}"
 
 
 def open_or_make(folder: Path, made_from: Any, make: Callable[[Writer], Made]) -> Facts:
@@ -144,6 +154,14 @@ def read(path: Path) -> np.ndarray:
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
+def offset(path: Path) -> int:
+    """Returns where in a .npy file the data begins, in bytes."""
+    with open(path, "rb") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        return file.tell()
+
+
 def _make(folder: Path, made_from: Any, make: Callable[[Writer], Made]) -> Facts:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +194,7 @@ def _facts(folder: Path, writer: Writer, class_names: Tuple[str, ...], descripti
     return Facts(
         folder=folder,
         examples={split: len(writer.arrays[split][1]) for split in SPLITS},
-        image_shape=train[0].shape[1:],
+        image_shape=(train[0].shape[1], train[0].shape[2], train[0].shape[3]),
         class_names=class_names,
         description=description,
         preparation=preparation_of(train[0]),
@@ -189,6 +207,7 @@ def _facts(folder: Path, writer: Writer, class_names: Tuple[str, ...], descripti
 
 def _new_array(path: Path, dtype: Any, shape: Tuple[int, ...]) -> np.ndarray:
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    path.unlink(missing_ok=True)  # not shortened: an array that still maps it would end the process with SIGBUS
     with open(path, "w+b") as file:
         np.lib.format.write_array_header_1_0(
             file, {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}

