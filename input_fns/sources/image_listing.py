@@ -142,7 +142,7 @@ def _classes(folder: str) -> Dict[str, str]:
 def _files(folder: str, below: str = "") -> List[bytes]:
     """Returns name, size in bytes and time of change of each file of a class, separated by zeros and sorted."""
     files = []
-    for entry in _entries(os.path.join(folder, below)):
+    for entry in _entries(os.path.join(folder, below) if below else folder):
         name = os.path.join(below, entry.name)
         if _is_folder(entry):
             if entry.is_symlink():  # links could form a cycle
