@@ -8,7 +8,7 @@ from estimator_mnist.predict.pictures import reader
 from estimator_mnist.predict.pictures.decode import Preparation
 from estimator_mnist.system.terminal import printable
 
-# uint8 [n, height, width], light on dark, to probabilities, float32 [n, classes].
+# uint8 [n, height, width, channels] to probabilities, float32 [n, classes].
 Classifier = Callable[[np.ndarray], np.ndarray]
 
 
@@ -16,7 +16,7 @@ class Answer(NamedTuple):
     """A file's image and the probability of each class, or what is wrong with the file."""
 
     file: str
-    image: Optional[np.ndarray]  # uint8 [height, width], as the network saw it
+    image: Optional[np.ndarray]  # uint8 [height, width, channels], as the network saw it
     probabilities: Optional[np.ndarray]  # float32 [classes]
     error: Optional[str]  # one line
 

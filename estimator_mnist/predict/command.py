@@ -1,7 +1,6 @@
 """The command predict: which class each image file shows, as a table or as JSON, printed as the answers come."""
 
 import io
-import itertools
 import json
 import signal
 import sys
@@ -11,15 +10,11 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Op
 
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.predict.answer import Answer, Classifier, classify_files
+from estimator_mnist.predict.answer_table import print_table
+from estimator_mnist.predict.choose_preparation import chosen_preparation
 from estimator_mnist.predict.contact_sheet import ContactSheets
-from estimator_mnist.predict.pictures.decode import Preparation
 from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.signals import Stopped
-from estimator_mnist.system.terminal import percent, printable
-
-# The column of file names is as wide as the longest name of the first chunk, within these limits.
-NAME_WIDTHS = (4, 60)
-PROBABILITY_WIDTH = 11
 
 
 class Options(NamedTuple):
@@ -40,18 +35,18 @@ def run(options: Options, experiment: Experiment, load: Callable[[], Classifier]
         load: Loads the network. Called once there is something to classify.
 
     Raises:
-        InputError: The contact sheet cannot be written there.
+        InputError: The contact sheet cannot be written there, or the preparation does not suit the network.
         RunError: A file has no answer, or a process was killed.
         Stopped: SIGTERM came.
     """
-    sheets = None
+    preparation, sheets = chosen_preparation(options.preprocess, experiment), None
     if options.contact_sheet:
         path = Path(options.contact_sheet).expanduser()
         sheets = ContactSheets(path, experiment.class_names, experiment.image_shape[:2])
     signal.signal(signal.SIGTERM, _raise_stopped)  # an exception ends the reading processes, too
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # its encoding may lack characters of the file names
-    answers = classify_files(options.words, _preparation(options.preprocess, experiment), load)
+    answers = classify_files(options.words, preparation, load)
     show = print_json if options.as_json else print_table
     files = errors = 0
     try:
@@ -67,13 +62,6 @@ def run(options: Options, experiment: Experiment, load: Callable[[], Classifier]
         raise RunError(f"{errors:,} of {files:,} files have no answer: their lines say why")
 
 
-def _preparation(preprocess: str, experiment: Experiment) -> Preparation:
-    if preprocess == "auto":
-        preprocess = "mnist" if experiment.dataset.split(":")[0] == "mnist" else "fit"
-    height, width, _ = experiment.image_shape
-    return Preparation(preprocess, (height, width))
-
-
 def _raise_stopped(signum: int, frame: object) -> None:
     raise Stopped(signum)
 
@@ -83,8 +71,7 @@ def print_json(chunks: Iterable[List[Answer]], class_names: Sequence[str]) -> It
     separator = "["
     for chunk in chunks:
         for answer in chunk:
-            # ASCII: a file name need not be valid text, and json.loads returns its stray bytes as Python had them.
-            sys.stdout.write(f"{separator}\n{json.dumps(_json_object(answer, class_names))}")
+            sys.stdout.write(f"{separator}\n{_as_json(_json_object(answer, class_names))}")
             separator = ","
         sys.stdout.flush()
         yield chunk
@@ -105,33 +92,12 @@ def _json_object(answer: Answer, class_names: Sequence[str]) -> Dict[str, Any]:
     }
 
 
-def print_table(chunks: Iterable[List[Answer]], class_names: Sequence[str]) -> Iterator[List[Answer]]:
-    """Prints a table, a row per file, and yields each chunk once it is printed."""
-    labels = list(map(printable, class_names))
-    chunks = iter(chunks)
-    first = next(chunks, [])
-    longest_name = max((len(answer.printable_file) for answer in first), default=0)
-    label_width = max(5, *map(len, labels))
-    widths = [min(max(longest_name, NAME_WIDTHS[0]), NAME_WIDTHS[1]), label_width, PROBABILITY_WIDTH]
-    print(_row(["file", "class", "probability", "runner-up"], widths))
-    print(_row(["-" * width for width in [*widths, label_width + 8]], widths))
-    for chunk in itertools.chain([first], chunks):
-        for answer in chunk:
-            print(_row(_cells(answer, labels), widths))
-        sys.stdout.flush()
-        yield chunk
+def _as_json(values: Dict[str, Any]) -> str:
+    """Returns JSON whose text can be read as it is, if standard output can show it. What is not printable is escaped.
 
-
-def _cells(answer: Answer, labels: Sequence[str]) -> List[str]:
-    if answer.probabilities is None:
-        return [answer.printable_file, f"error: {answer.error}"]
-    best, *others = ((labels[index], percent(answer.probabilities[index])) for index in answer.ranking())
-    runner_up = [f"{others[0][0]} ({others[0][1]})"] if others else []
-    return [answer.printable_file, *best, *runner_up]
-
-
-def _row(cells: List[str], widths: List[int]) -> str:
-    if len(cells) == 2:  # an error takes all columns after the name
-        return f"{cells[0]:<{widths[0]}}  {cells[1]}"
-    name, label, probability, *rest = cells  # the runner-up comes last and needs no padding
-    return "  ".join([f"{name:<{widths[0]}}", f"{label:<{widths[1]}}", f"{probability:>{widths[2]}}", *rest])
+    A file name need not be valid text: its stray bytes are escaped, and json.loads returns them as Python had them.
+    """
+    if (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
+        return json.dumps(values)
+    text = json.dumps(values, ensure_ascii=False)
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)

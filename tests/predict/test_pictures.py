@@ -11,21 +11,21 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 from support import ROOT
 
 from estimator_mnist.predict.pictures import decode, reader
 from estimator_mnist.predict.pictures.decode import Preparation
-from input_fns.sources import idx
 
-MNIST, FIT, NONE = (Preparation(preprocess, (28, 28)) for preprocess in ("mnist", "fit", "none"))
+MNIST, FIT, NONE, RESIZE = (Preparation(preprocess, (28, 28, 1)) for preprocess in ("mnist", "fit", "none", "resize"))
+COLOUR = Preparation("resize", (32, 24, 3))
 FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 
 
 @pytest.fixture(scope="module")
 def digits(sample) -> np.ndarray:
     """uint8 [n, 28, 28]: the test images of the sample."""
-    return idx.read_split(sample.test.images, sample.test.labels)[0]
+    return sample.test.arrays()[0][..., 0]
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +33,20 @@ def classify(sample) -> Callable[[np.ndarray], np.ndarray]:
     """Classes by a network of one hidden layer, trained for a few seconds on the 4,000 training images."""
     import tensorflow as tf
 
-    images, labels = idx.read_split(sample.train.images, sample.train.labels)
+    images, labels = sample.train.arrays()
     tf.keras.utils.set_random_seed(1)
     network = tf.keras.Sequential([tf.keras.layers.Flatten(), tf.keras.layers.Dense(128, "relu")])
     network.add(tf.keras.layers.Dense(10))
     network.compile("adam", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     network.fit(images / np.float32(255), labels, batch_size=64, epochs=8, verbose=0)
     return lambda some: network(some / np.float32(255)).numpy().argmax(axis=1)
+
+
+def in_grey(picture: bytes, preparation: Preparation) -> np.ndarray:
+    """Returns the only channel of a prepared picture, uint8 [height, width]."""
+    prepared = decode.prepare(picture, preparation)
+    assert prepared.dtype == np.uint8 and prepared.shape == preparation.image_shape
+    return prepared[..., 0]
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
@@ -114,27 +121,27 @@ KINDS: Dict[str, Callable[[np.ndarray, np.random.Generator], bytes]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_digit_in_any_form_is_classified_like_the_original(digits, sample, classify, kind):
-    labels = idx.read_split(sample.test.images, sample.test.labels)[1]
+    labels = sample.test.arrays()[1]
     random = np.random.default_rng(3)
     count = 300
-    prepared = np.stack([decode.prepare(KINDS[kind](digit, random), MNIST) for digit in digits[:count]])
+    prepared = np.stack([in_grey(KINDS[kind](digit, random), MNIST) for digit in digits[:count]])
     raw = np.mean(classify(digits[:count]) == labels[:count])
     accuracy = np.mean(classify(prepared) == labels[:count])
     assert raw > 0.9 and accuracy > raw - 0.015, (raw, accuracy)
 
 
 def test_images_of_mnist_are_unchanged(digits):
-    prepared = np.stack([decode.prepare(encoded(Image.fromarray(digit)), MNIST) for digit in digits])
+    prepared = np.stack([in_grey(encoded(Image.fromarray(digit)), MNIST) for digit in digits])
     same = np.abs(prepared.astype(int) - digits).max(axis=(1, 2)) <= 3  # stretched to full white at most
     assert same.mean() > 0.97
-    ready = np.stack([decode.prepare(encoded(Image.fromarray(digit)), NONE) for digit in digits])
+    ready = np.stack([in_grey(encoded(Image.fromarray(digit)), NONE) for digit in digits])
     assert np.array_equal(ready, digits)
 
 
 def test_a_digit_is_20_pixels_long_with_its_mass_in_the_middle(digits):
     random = np.random.default_rng(0)
     for digit in digits[:200]:
-        prepared = decode.prepare(encoded(Image.fromarray(on_canvas(larger(digit, random), random))), MNIST)
+        prepared = in_grey(encoded(Image.fromarray(on_canvas(larger(digit, random), random))), MNIST)
         inked = prepared > 51
         assert 19 <= max(np.ptp(np.flatnonzero(inked.any(axis=axis))) + 1 for axis in (0, 1)) <= 21
         for axis in (0, 1):
@@ -158,29 +165,29 @@ def test_every_mode_gives_the_same_image(digits, mode):
     format = {"CMYK": "JPEG", "YCbCr": "JPEG"}.get(mode, "PNG")
     for digit in digits[:20]:
         plain = Image.fromarray(digit).resize((112, 112), Image.Resampling.BICUBIC)
-        expected = decode.prepare(encoded(plain), MNIST).astype(int)
-        prepared = decode.prepare(encoded(MODES[mode](plain), format), MNIST)
+        expected = in_grey(encoded(plain), MNIST).astype(int)
+        prepared = in_grey(encoded(MODES[mode](plain), format), MNIST)
         assert np.abs(prepared - expected).mean() < (8 if mode == "bilevel" else 4)
 
 
 def test_16_bits_are_scaled_and_not_truncated(digits):
     deep = Image.fromarray(digits[0].astype(np.uint16) * 257)
-    assert np.array_equal(decode.prepare(encoded(deep), NONE), digits[0])
+    assert np.array_equal(in_grey(encoded(deep), NONE), digits[0])
 
 
 def test_the_transparent_colour_of_a_palette_is_background(digits):
     big = Image.fromarray(digits[3]).resize((140, 140), Image.Resampling.NEAREST)
     palette = big.point(lambda value: 1 if value > 127 else 0).convert("P")
     palette.putpalette([200, 30, 30, 200, 30, 40])  # two similar reds, one of them transparent
-    prepared = decode.prepare(encoded(palette, "GIF", transparency=0), MNIST)
-    expected = decode.prepare(encoded(big.point(lambda value: 255 if value > 127 else 0)), MNIST).astype(int)
+    prepared = in_grey(encoded(palette, "GIF", transparency=0), MNIST)
+    expected = in_grey(encoded(big.point(lambda value: 255 if value > 127 else 0)), MNIST).astype(int)
     assert np.abs(prepared - expected).mean() < 4
 
 
 def test_the_first_frame_of_an_animation_is_read(digits):
     first, second = (Image.fromarray(digit).resize((84, 84)) for digit in digits[:2])
     animation = encoded(first, "GIF", save_all=True, append_images=[second])
-    assert np.abs(decode.prepare(animation, MNIST) - decode.prepare(encoded(first), MNIST).astype(int)).mean() < 2
+    assert np.abs(in_grey(animation, MNIST) - in_grey(encoded(first), MNIST).astype(int)).mean() < 2
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
@@ -191,10 +198,8 @@ def test_the_orientation_of_exif_is_applied(digits, format, orientation):
     stored = upright.transpose(decode.UPRIGHT[undo]) if orientation > 1 else upright
     exif = Image.Exif()
     exif[decode.ORIENTATION] = orientation
-    prepared = decode.prepare(
-        encoded(stored, format, exif=exif, **({"lossless": True} if format == "WEBP" else {})), MNIST
-    )
-    assert np.abs(prepared - decode.prepare(encoded(upright), MNIST).astype(int)).mean() < 4
+    prepared = in_grey(encoded(stored, format, exif=exif, **({"lossless": True} if format == "WEBP" else {})), MNIST)
+    assert np.abs(prepared - in_grey(encoded(upright), MNIST).astype(int)).mean() < 4
 
 
 def test_dirt_beside_a_digit_is_ignored(digits):
@@ -202,16 +207,16 @@ def test_dirt_beside_a_digit_is_ignored(digits):
         clean = np.pad(np.asarray(Image.fromarray(digit).resize((168, 168))), 40)
         dirty = clean.copy()
         dirty[5:9, 5:9] = dirty[200:203, 230:233] = 255
-        assert np.array_equal(*(decode.prepare(encoded(Image.fromarray(one)), MNIST) for one in (clean, dirty)))
+        assert np.array_equal(*(in_grey(encoded(Image.fromarray(one)), MNIST) for one in (clean, dirty)))
 
 
 def test_clothes_fill_the_image(fashion_mnist):
-    images = idx.read_split(fashion_mnist.test.images, fashion_mnist.test.labels)[0][:300]
+    images = fashion_mnist.test.arrays()[0][:300, ..., 0]
     for image in images:
-        assert np.array_equal(decode.prepare(encoded(Image.fromarray(image)), FIT), image)
-        assert np.array_equal(decode.prepare(encoded(Image.fromarray(255 - image)), FIT), image)
+        assert np.array_equal(in_grey(encoded(Image.fromarray(image)), FIT), image)
+        assert np.array_equal(in_grey(encoded(Image.fromarray(255 - image)), FIT), image)
         large = Image.fromarray(np.pad(255 - image.repeat(6, 0).repeat(6, 1), 30, constant_values=255))
-        prepared = decode.prepare(encoded(large), FIT)
+        prepared = in_grey(encoded(large), FIT)
         inked = prepared > 0.1 * prepared.max()
         assert max(np.ptp(np.flatnonzero(inked.any(axis=axis))) for axis in (0, 1)) >= 26
 
@@ -242,8 +247,17 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_picture_gets_a_reason(name):
     content, message = BAD[name]
-    with pytest.raises(decode.PictureError, match=message):
-        decode.prepare(content, MNIST)
+    for preparation in [MNIST, FIT] if "alike" in message else [MNIST, COLOUR]:
+        with pytest.raises(decode.PictureError, match=message):
+            decode.prepare(content, preparation)
+
+
+def test_black_strokes_on_a_transparent_sheet_do_not_become_a_black_image(digits):
+    picture = encoded(all_in_alpha(digits[0], 0))
+    for preparation in (RESIZE, COLOUR):
+        with pytest.raises(decode.PictureError, match="is black on a transparent background"):
+            decode.prepare(picture, preparation)
+    assert in_grey(encoded(all_in_alpha(digits[0], 255)), RESIZE).max() > 200
 
 
 def test_an_unreadable_file_gets_a_reason(tmp_path):
@@ -264,25 +278,113 @@ def test_preprocess_none_takes_only_the_size_of_the_network():
     with pytest.raises(decode.PictureError, match="is 30x28; --preprocess none takes 28x28 only"):
         decode.prepare(encoded(Image.new("L", (30, 28))), NONE)
     with pytest.raises(decode.PictureError, match="is 28x28; --preprocess none takes 24x20 only"):
-        decode.prepare(encoded(Image.new("L", (28, 28))), Preparation("none", (20, 24)))
+        decode.prepare(encoded(Image.new("L", (28, 28))), Preparation("none", (20, 24, 1)))
 
 
 def test_images_have_the_size_of_the_network(digits):
     for digit in digits[:20]:
         picture = encoded(Image.fromarray(np.pad(255 - digit.repeat(5, 0).repeat(5, 1), 60, constant_values=255)))
         for height, width in ((20, 24), (32, 32), (40, 15)):
-            fitted = decode.prepare(picture, Preparation("fit", (height, width)))
+            fitted = in_grey(picture, Preparation("fit", (height, width, 1)))
             assert fitted.shape == (height, width) and fitted.dtype == np.uint8
             inked = fitted > 0.1 * fitted.max()
             across, down = (np.ptp(np.flatnonzero(inked.any(axis=axis))) + 1 for axis in (0, 1))
             assert across >= width - 1 or down >= height - 1, "as large as fits"
-            like_mnist = decode.prepare(picture, Preparation("mnist", (height, width)))
+            like_mnist = in_grey(picture, Preparation("mnist", (height, width, 1)))
             assert like_mnist.shape == (height, width)
             for axis, size in ((1, height), (0, width)):
                 mass = like_mnist.sum(axis=axis) / like_mnist.sum()
                 assert abs(mass @ np.arange(size) - size / 2) < 0.3
         ready = Image.fromarray(digit[2:22, 2:26])
-        assert np.array_equal(decode.prepare(encoded(ready), Preparation("none", (20, 24))), digit[2:22, 2:26])
+        assert np.array_equal(in_grey(encoded(ready), Preparation("none", (20, 24, 1))), digit[2:22, 2:26])
+
+
+def gradients(height: int, width: int) -> np.ndarray:
+    """A picture in colour, without symmetries: uint8 [height, width, 3]."""
+    y, x = np.meshgrid((np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width, indexing="ij")
+    return np.uint8(np.rint(255 * np.stack([y, x, x * y], axis=-1)))
+
+
+@pytest.mark.parametrize("format", ["PNG", "BMP", "JPEG", "WEBP"])
+def test_a_whole_picture_is_resized_in_colour(format):
+    lossy = format in ("JPEG", "WEBP")  # which blur the colours of a small picture
+    for height, width in ((32, 24), (500, 300), (17, 9)) if not lossy else ((500, 300), (320, 240)):
+        picture = encoded(Image.fromarray(gradients(height, width)), format)
+        prepared = decode.prepare(picture, COLOUR)
+        assert prepared.shape == (32, 24, 3) and prepared.dtype == np.uint8
+        tolerance = 20 if height < 32 else 8  # enlarged, the outermost pixels are repeated
+        assert np.abs(prepared.astype(int) - gradients(32, 24)).max() <= tolerance
+    if format == "PNG":
+        exact = encoded(Image.fromarray(gradients(32, 24)))
+        for preprocess in ("resize", "none"):
+            prepared = decode.prepare(exact, Preparation(preprocess, (32, 24, 3)))
+            assert np.array_equal(prepared, gradients(32, 24)), "a picture of the right size stays as it is"
+
+
+def test_resizing_averages_what_a_pixel_covers():
+    stripes = np.zeros((280, 280), np.uint8)
+    stripes[:, ::2] = 255
+    assert np.all(np.abs(in_grey(encoded(Image.fromarray(stripes)), RESIZE)[:, 1:-1].astype(int) - 127) <= 2)
+
+
+def test_resizing_neither_crops_nor_inverts_nor_centres(digits):
+    for digit in digits[:20]:
+        # 56x56, the digit in the upper right
+        sheet = np.pad(255 - digit[2:-2, 2:-2], ((2, 30), (30, 2)), constant_values=255)
+        halved = in_grey(encoded(Image.fromarray(sheet)), RESIZE)
+        assert halved[15:].min() == 255 == halved[:, :13].min() and halved[:14, 14:].min() < 128
+    plain = encoded(Image.new("L", (50, 40), 200))
+    assert np.all(in_grey(plain, RESIZE) == 200), "a picture without a foreground is one, too"
+
+
+def test_grey_pictures_for_a_network_of_colour_and_coloured_ones_for_one_of_grey():
+    grey = np.uint8(np.arange(32 * 24).reshape(32, 24) % 256)
+    for image in (Image.fromarray(grey), Image.fromarray(grey.astype(np.uint16) * 257)):
+        prepared = decode.prepare(encoded(image), COLOUR)
+        assert np.array_equal(prepared, np.stack([grey] * 3, axis=-1))
+    colours = gradients(28, 28)
+    luminance = np.rint(colours @ np.array([0.299, 0.587, 0.114]))
+    assert np.abs(in_grey(encoded(Image.fromarray(colours)), RESIZE) - luminance).max() <= 1
+
+
+def test_transparent_pixels_are_black_and_do_not_bleed():
+    rgba = np.zeros((64, 48, 4), np.uint8)
+    rgba[..., 0] = 255  # red where it cannot be seen
+    rgba[:, 24:] = (0, 0, 200, 255)
+    for preprocess, step in (("resize", 1), ("none", 2)):
+        prepared = decode.prepare(encoded(Image.fromarray(rgba[::step, ::step])), Preparation(preprocess, (32, 24, 3)))
+        assert prepared[..., 0].max() == 0 and np.all(prepared[:, :11] == 0) and np.all(prepared[:, 13:, 2] == 200)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_of_exif_is_applied_to_whole_pictures(orientation):
+    upright = Image.fromarray(gradients(32, 24))
+    undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
+    stored = upright.transpose(decode.UPRIGHT[undo]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[decode.ORIENTATION] = orientation
+    for preprocess in ("resize", "none"):
+        prepared = decode.prepare(encoded(stored, exif=exif), Preparation(preprocess, (32, 24, 3)))
+        assert np.array_equal(prepared, gradients(32, 24))
+
+
+def test_an_image_of_pillow_is_prepared_like_its_file_and_not_changed(digits):
+    image = Image.fromarray(larger(digits[7], np.random.default_rng(0)))
+    before = np.asarray(image).copy()
+    for preparation in (MNIST, FIT, RESIZE, COLOUR):
+        assert np.array_equal(decode.prepare(image, preparation), decode.prepare(encoded(image), preparation))
+    assert np.array_equal(np.asarray(image), before) and image.mode == "L"
+
+
+def test_networks_of_large_images_get_all_pixels():
+    noise = np.random.default_rng(0).integers(0, 256, (600, 500), np.uint8)
+    for preprocess in ("none", "resize"):
+        prepared = in_grey(encoded(Image.fromarray(noise)), Preparation(preprocess, (600, 500, 1)))
+        assert np.array_equal(prepared, noise)
+    disc = Image.new("L", (1200, 1200))
+    ImageDraw.Draw(disc).ellipse((300, 300, 900, 900), fill=255)
+    fitted = in_grey(encoded(disc), Preparation("fit", (600, 600, 1)))
+    assert (fitted > 127).mean() == pytest.approx(np.pi / 4, abs=0.02)
 
 
 def test_folders_are_read_in_sorted_order_with_their_subfolders(tmp_path):
@@ -334,7 +436,8 @@ def test_damaged_files_never_raise_anything_else(digits, data):
         for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
             content[place : place + (kind == "flip")] = bytes([data.draw(st.integers(0, 255))])
     try:
-        image = decode.prepare(bytes(content), MNIST)
-        assert image.shape == (28, 28) and image.dtype == np.uint8
+        preparation = data.draw(st.sampled_from([MNIST, COLOUR]))
+        image = decode.prepare(bytes(content), preparation)
+        assert image.shape == preparation.image_shape and image.dtype == np.uint8
     except decode.PictureError as error:
         assert str(error) and len(str(error).splitlines()) == 1

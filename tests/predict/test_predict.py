@@ -15,11 +15,10 @@ import pytest
 from PIL import Image
 from support import PATIENCE, wait_until
 
-from estimator_mnist.predict import command
+from estimator_mnist.predict import answer_table
 from estimator_mnist.predict.answer import Answer
 from estimator_mnist.predict.contact_sheet import ContactSheets
 from estimator_mnist.system.interpreter import module_command
-from input_fns.sources import idx
 
 NAMES = [str(digit) for digit in range(10)]
 
@@ -27,11 +26,11 @@ NAMES = [str(digit) for digit in range(10)]
 @pytest.fixture
 def digits(sample, tmp_path: Path) -> Path:
     """A folder of 30 test images as <number>_<label>.png, and one file that is not an image."""
-    images, labels = idx.read_split(sample.test.images, sample.test.labels)
+    images, labels = sample.test.arrays()
     folder = tmp_path / "digits"
     folder.mkdir()
     for number in range(30):
-        picture = Image.fromarray(255 - images[number]).resize((150, 150), Image.Resampling.BICUBIC)
+        picture = Image.fromarray(255 - images[number, ..., 0]).resize((150, 150), Image.Resampling.BICUBIC)
         picture.save(folder / f"{number:02d}_{labels[number]}.png")
     (folder / "10_broken.png").write_bytes((folder / "00_0.png").read_bytes()[:500])
     return folder
@@ -220,7 +219,7 @@ def test_a_model_dir_without_a_network_is_one_line(cli, run, digits, tmp_path):
 def test_contact_sheets_have_pages(tmp_path):
     random = np.random.default_rng(0)
     answers = [
-        Answer(f"{i}.png", random.integers(0, 256, (28, 28), np.uint8), np.eye(10)[i % 10], None) for i in range(900)
+        Answer(f"{i}.png", random.integers(0, 256, (28, 28, 1), np.uint8), np.eye(10)[i % 10], None) for i in range(900)
     ]
     answers[5] = Answer("a name that is much wider than its picture.png", None, None, "is empty")
     sheets = ContactSheets(tmp_path / "sheet.png", NAMES, (28, 28))
@@ -234,14 +233,16 @@ def test_contact_sheets_have_pages(tmp_path):
 
 def test_contact_sheets_have_room_for_images_of_any_size(tmp_path):
     random = np.random.default_rng(0)
-    answers = [Answer(f"{i}.png", random.integers(0, 256, (20, 60), np.uint8), np.eye(10)[i], None) for i in range(3)]
+    answers = [
+        Answer(f"{i}.png", random.integers(0, 256, (20, 60, 1), np.uint8), np.eye(10)[i], None) for i in range(3)
+    ]
     sheets = ContactSheets(tmp_path / "sheet.png", NAMES, (20, 60))
     sheets.add(answers)
     sheets.close()
     with Image.open(tmp_path / "sheet.png") as sheet:
         pixels = np.asarray(sheet.convert("L"))
     for answer in answers:
-        enlarged = answer.image.repeat(2, 0).repeat(2, 1)
+        enlarged = answer.image[..., 0].repeat(2, 0).repeat(2, 1)
         windows = np.lib.stride_tricks.sliding_window_view(pixels, enlarged.shape)
         assert (windows[..., 0, :] == enlarged[0]).all(axis=-1).any(), "the picture is on the sheet"
 
@@ -249,10 +250,10 @@ def test_contact_sheets_have_room_for_images_of_any_size(tmp_path):
 def test_control_characters_of_class_names_do_not_reach_the_terminal(tmp_path, capsys):
     names = ["\x1b[31mred", "two\nlines"]
     answers = [
-        Answer("a\tb.png", np.zeros((28, 28), np.uint8), np.array([0.75, 0.25], np.float32), None),
-        Answer("c.png", np.zeros((28, 28), np.uint8), np.array([0.25, 0.75], np.float32), None),
+        Answer("a\tb.png", np.zeros((28, 28, 1), np.uint8), np.array([0.75, 0.25], np.float32), None),
+        Answer("c.png", np.zeros((28, 28, 1), np.uint8), np.array([0.25, 0.75], np.float32), None),
     ]
-    assert list(command.print_table([answers], names)) == [answers]
+    assert list(answer_table.print_table([answers], names)) == [answers]
     _, _, first, second = capsys.readouterr().out.splitlines()
     assert first.split() == ["a\\tb.png", "\\x1b[31mred", "75.00%", "two\\nlines", "(25.00%)"]
     assert second.split() == ["c.png", "two\\nlines", "75.00%", "\\x1b[31mred", "(25.00%)"]

@@ -44,7 +44,7 @@ class Picture(NamedTuple):
     """A file's image, or what is wrong with the file."""
 
     file: str
-    image: Optional[np.ndarray]  # uint8 [height, width]
+    image: Optional[np.ndarray]  # uint8 [height, width, channels]
     error: Optional[str]  # one line
 
 
