@@ -17,6 +17,7 @@ PACKAGES = ("estimator_mnist", "input_fns")
 FLOORS = (
     "estimator_mnist",  # its __init__: the public Python API
     "estimator_mnist.__main__",
+    "estimator_mnist.api",
     "estimator_mnist.cli",
     "estimator_mnist.pipeline",
     "estimator_mnist.sweep",

@@ -12,7 +12,7 @@ from estimator_mnist.config.experiment import FILE_NAME, Experiment
 from estimator_mnist.config.flags import FLAGS
 from estimator_mnist.distribute import tf_config
 from estimator_mnist.distribute.tf_config import Task
-from estimator_mnist.model_dir import prepare, results
+from estimator_mnist.model_dir import checkpoint_names, prepare, results
 from estimator_mnist.system import errors, terminal
 from estimator_mnist.system.paths import path_of
 from estimator_mnist.system.signals import Stopped, Stopper
@@ -104,7 +104,7 @@ def _take_part(job: "Job", task: Task) -> int:
 def evaluate(started: float) -> int:
     """Evaluates a checkpoint on the split that its run is evaluated on, and compares it with that of another run."""
     model_dir, experiment = run_inputs.trained_run()
-    checkpoint = flags.checkpoint(model_dir)
+    checkpoint = checkpoint_names.prefix_of(FLAGS.checkpoint, model_dir)
     data = run_inputs.data_of(experiment, model_dir)
     against = path_of(FLAGS.against, "--against") if FLAGS.against else None
     if against:
@@ -152,7 +152,7 @@ def export(started: float) -> int:
     """Writes a checkpoint in other formats and checks each of them."""
     formats = flags.formats()
     model_dir, experiment = run_inputs.trained_run()
-    checkpoint = flags.checkpoint(model_dir)
+    checkpoint = checkpoint_names.prefix_of(FLAGS.checkpoint, model_dir)
     data = run_inputs.data_of(experiment, model_dir)
     with prepare.in_use(model_dir):
         _configure_tensorflow(experiment)

@@ -56,6 +56,17 @@ def _recipe(model: str, recipe: str, dataset: str) -> Dict[str, Any]:
     return architecture.recipe(recipe, dataset)
 
 
+def default_model_dir(dataset: str, model: str) -> str:
+    """Returns where a run lives unless its user says: runs/<dataset>-<model>.
+
+    Args:
+        dataset: The data set's name.
+        model: A built-in name or FILE.py:FUNCTION.
+    """
+    network = user_code.parse(model).slug if user_code.is_reference(model) else model
+    return str(Path("runs") / f"{dataset.replace('/', '_').replace(':', '_')}-{network}")
+
+
 def request_of(experiment: Experiment) -> Request:
     """Returns the data that an experiment was trained on, as `input_fns.find` takes it."""
     shared = {name: getattr(experiment, name) for name in Request.__dataclass_fields__ if name in FIELDS}

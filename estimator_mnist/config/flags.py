@@ -4,7 +4,7 @@ import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 from absl import flags as absl_flags
 
@@ -42,9 +42,7 @@ def parse(argv: List[str]) -> str:
 
 def model_dir() -> Path:
     """Returns the model_dir that the flags name, or the default one."""
-    dataset = request().name.replace("/", "_").replace(":", "_")
-    model = user_code.parse(FLAGS.model).slug if user_code.is_reference(FLAGS.model) else FLAGS.model
-    return path_of(FLAGS.model_dir or str(Path("runs") / f"{dataset}-{model}"))
+    return path_of(FLAGS.model_dir or assembly.default_model_dir(request().name, FLAGS.model))
 
 
 def request() -> Request:
@@ -129,27 +127,3 @@ def formats() -> List[str]:
         names.remove("onnx")
         print("onnx is left out: tf2onnx is not installed; it needs Python 3.10 or later", file=sys.stderr)
     return names
-
-
-def checkpoint(folder: Path) -> Optional[str]:
-    """Returns the path prefix of --checkpoint, None if it is not given.
-
-    Args:
-        folder: The model_dir that a step, or "best", refers to.
-
-    Raises:
-        InputError: There is no such checkpoint.
-    """
-    if FLAGS.checkpoint is None:
-        return None
-    named = FLAGS.checkpoint
-    if named == "best":
-        kept = [str(path) for path in sorted((folder / "best").glob("model.ckpt-*.index"))]
-        if not kept:
-            raise InputError(f"--checkpoint best: {folder} has none yet; the first evaluation of a run makes it")
-        named = kept[-1]
-    prefix = str(folder / f"model.ckpt-{named}") if named.isdigit() else str(path_of(named, "--checkpoint"))
-    prefix = prefix[: -len(".index")] if prefix.endswith(".index") else prefix
-    if not path_of(prefix + ".index", "--checkpoint").is_file():
-        raise InputError(f"--checkpoint {named}: there is no {prefix}.index")
-    return prefix

@@ -9,7 +9,7 @@ to the model and not to the machine, so that the same seed gives the same sums e
 import contextlib
 import dataclasses
 import os
-from typing import List
+from typing import List, Optional
 
 import tensorflow as tf
 
@@ -58,3 +58,22 @@ def limit_threads(experiment: Experiment) -> None:
     with contextlib.suppress(RuntimeError):  # the pool exists already, and keeps its threads
         tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads(experiment))
         tf.config.threading.set_inter_op_parallelism_threads(experiment.inter_op_threads)
+
+
+def difference_in_threads(experiment: Experiment) -> Optional[str]:
+    """Returns how this process's threads differ from those of a process that only runs the experiment, None if not.
+
+    To be called after `limit_threads`. Sums that are cut into other parts may differ in their last bit.
+    """
+    threading, cores = tf.config.threading, os.cpu_count() or 1
+    actual = (
+        threading.get_intra_op_parallelism_threads() or cores,
+        threading.get_inter_op_parallelism_threads() or cores,
+    )
+    wanted = intra_op_threads(experiment) or cores, experiment.inter_op_threads or cores
+    if actual == wanted:
+        return None
+    return (
+        f"TensorFlow runs with {actual[0]} threads within an op and {actual[1]} ops at a time, which an earlier use in "
+        f"this process decided, not with {wanted[0]} and {wanted[1]}: results may differ in the last bit"
+    )

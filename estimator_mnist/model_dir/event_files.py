@@ -40,3 +40,17 @@ def evaluations(model_dir: Path) -> Dict[int, Dict[str, float]]:
                 figures_by_step.setdefault(step, {})[tag] = value
     complete = {step: figures for step, figures in figures_by_step.items() if {"loss", "accuracy"} <= set(figures)}
     return {step: {**figures, "global_step": step} for step, figures in complete.items()}
+
+
+def close_writers(model_dir: Path) -> None:
+    """Closes the event files that this process writes below a model_dir.
+
+    TensorFlow keeps a writer for each folder. The writer of a run that was deleted would write on, into a file that is
+    gone, so a later run of this process in the same folder needs one of its own.
+    """
+    cache = tf.compat.v1.summary.FileWriterCache
+    for folder in {str(model_dir), *(str(model_dir / folder_of(split)) for split in EVALUATED)}:
+        with cache._lock:  # it offers to clear only all, among them those of the caller's Estimators
+            writer = cache._cache.pop(folder, None)
+        if writer is not None:
+            writer.close()

@@ -10,12 +10,15 @@ from typing import Any, ContextManager, Dict, List, Sequence
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from estimator_mnist.evaluation.metrics import Classified, Mistake
+from estimator_mnist.evaluation.metrics import MANY_CLASSES, Classified, Mistake
 from estimator_mnist.evaluation.statistics import Calibration
-from estimator_mnist.report.montage import montage
+from estimator_mnist.report import class_labels
+from estimator_mnist.report.montage import as_shown, in_squares, montage, shrunk
 from estimator_mnist.system.paths import replace_file
 
 FOLDER = "plots"
@@ -42,33 +45,52 @@ STYLE: Any = {
 GRID: Any = {"color": INK, "alpha": 0.12, "linewidth": 0.6}
 CURVE_SIZE = (5.6, 3.4)  # inches
 MISTAKE_COLUMNS = 8
-MISTAKE_GAP = 12  # pixels of the images, room for two lines of text
-FILTERS_WIDTH = 1000  # pixels, at most
+MISTAKE_SIDES = (28, 112)  # smallest and largest side of an image, in pixels
+MISTAKE_GAP = 12 / 28  # of the side, room for two lines of text
+MANY_CLASSES_SIZE = 10.0  # inches
+MOST_NAMES = 60  # along an axis
+FILTERS_WIDTH, MOST_FILTERS = 1000, 512  # pixels at most, mostly
 
 
 def confusion_matrix(matrix: np.ndarray, names: Sequence[str], split: str = "test") -> Figure:
     """Draws a confusion matrix. Only mistakes are coloured: correct predictions would outshine them.
+
+    The matrix of many classes has a colour scale in place of numbers, and not every class is named.
 
     Args:
         matrix: Examples by label (row) and prediction (column), int64 [classes, classes].
         names: Of the classes.
         split: The evaluated split, "test" or "validation".
     """
-    size = 2.2 + 0.45 * len(names)
+    many = len(names) > MANY_CLASSES
+    size = MANY_CLASSES_SIZE if many else 2.2 + 0.45 * len(names)
     figure = Figure(figsize=(size + 0.3, size), layout="constrained")
     axes = figure.subplots()
     mistake_counts = matrix * (1 - np.eye(len(names), dtype=matrix.dtype))
-    axes.imshow(mistake_counts, cmap="Oranges", vmin=0, vmax=max(1, int(mistake_counts.max())) * 1.6)
+    colours = axes.imshow(mistake_counts, cmap="Oranges", vmin=0, vmax=max(1, int(mistake_counts.max())) * 1.6)
+    if many:
+        figure.colorbar(colours, shrink=0.5, label="mistakes", ticks=MaxNLocator(6, integer=True)).outline.set_visible(False)
+    else:
+        _write_counts(axes, matrix)
+    labels = class_labels.of_figure(names)
+    positions = range(0, len(names), -(-len(names) // MOST_NAMES))
+    labels = [labels[position] for position in positions]
+    if max(map(len, labels)) <= 3:
+        axes.set_xticks(positions, labels)
+    elif many:
+        axes.set_xticks(positions, labels, rotation=90)
+    else:
+        axes.set_xticks(positions, labels, rotation=45, ha="right")
+    axes.set_yticks(positions, labels)
+    axes.tick_params(length=0, labelsize=6 if many else None)
+    axes.set(title=f"Confusion matrix, {split} split", xlabel="predicted", ylabel="label")
+    return figure
+
+
+def _write_counts(axes: Axes, matrix: np.ndarray) -> None:
     for row, column in zip(*np.nonzero(matrix)):
         weight = "bold" if row == column else "normal"
         axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", fontsize=8, weight=weight)
-    positions = range(len(names))
-    long_names = max(map(len, names)) > 3
-    axes.set_xticks(positions, names, rotation=45 if long_names else 0, ha="right" if long_names else "center")
-    axes.set_yticks(positions, names)
-    axes.tick_params(length=0)
-    axes.set(title=f"Confusion matrix, {split} split", xlabel="predicted", ylabel="label")
-    return figure
 
 
 def mistakes(classified: Classified, chosen: Sequence[Mistake], names: Sequence[str]) -> Figure:
@@ -85,17 +107,22 @@ def mistakes(classified: Classified, chosen: Sequence[Mistake], names: Sequence[
     axes = figure.subplots()
     axes.set_axis_off()
     axes.set_title(f"The {len(chosen)} most confident mistakes" if chosen else "No mistakes")
-    height, width = classified.images.shape[1:3]
-    row_height, column_width = height + MISTAKE_GAP, width + MISTAKE_GAP
-    if chosen:
-        images = np.stack([classified.images[mistake.position] for mistake in chosen])
-        # All images in one axes: one axes per image takes ten times as long.
-        axes.imshow(montage(images, columns, MISTAKE_GAP), cmap="gray_r", vmin=0, vmax=255)
-        axes.set_ylim(rows * row_height - 1, -1)
+    if not chosen:
+        return figure
+    images = as_shown(classified.images[[mistake.position for mistake in chosen]], classified.light_on_dark)
+    squares = in_squares(images, *MISTAKE_SIDES)
+    side = squares.shape[1]
+    gap = round(MISTAKE_GAP * side)
+    # All images in one axes: one axes per image takes ten times as long. Grey ones are drawn as amounts of ink, as they
+    # always were: matplotlib would round the lightness otherwise, and change pictures of older versions.
+    arranged = montage(squares, columns, gap, fill=255)
+    axes.imshow(255 - arranged if squares.ndim == 3 else arranged, cmap="gray_r", vmin=0, vmax=255)
+    axes.set_ylim(rows * (side + gap) - 1, -1)
+    labels = class_labels.of_figure(names)
     for position, mistake in enumerate(chosen):
         row, column = divmod(position, columns)
-        caption = f"{names[mistake.predicted]} {100 * mistake.probability:.1f}%\nlabel {names[mistake.label]}"
-        x, y = column * column_width + width / 2, row * row_height + height + 1
+        caption = f"{labels[mistake.predicted]} {100 * mistake.probability:.1f}%\nlabel {labels[mistake.label]}"
+        x, y = column * (side + gap) + side / 2, row * (side + gap) + side + side / 28
         axes.text(x, y, caption, ha="center", va="top", fontsize=7)
     return figure
 
@@ -121,21 +148,30 @@ def reliability(calibration: Calibration) -> Figure:
 
 
 def filters(weights: np.ndarray) -> Image.Image:
-    """Returns filters as one picture. Negative weights are blue, zeros white, positive weights red.
+    """Returns filters as one picture.
+
+    Negative weights are blue, zeros white, positive weights red. Of colour images, each weight is the brightness of its
+    colour: zeros are grey. One scale holds for all filters.
 
     Args:
-        weights: float32 [height, width, n].
+        weights: float32 [height, width, n], or [height, width, 3, n] of colour images. Of more than MOST_FILTERS the
+            first are shown.
     """
-    height, width, count = weights.shape
+    images = np.moveaxis(weights[..., :MOST_FILTERS], -1, 0)
+    count, height, width = images.shape[:3]
     largest = float(np.abs(weights).max()) or 1.0
-    columns = max(1, round((count * height / width) ** 0.5 * 1.4))
-    scale = max(1, FILTERS_WIDTH // (columns * width))
-    normalized = np.moveaxis(weights, 2, 0) / largest  # in [-1, 1]
-    colours = matplotlib.colormaps["RdBu_r"]((normalized + 1) / 2, bytes=True)[..., :3]
+    columns = min(count, max(1, round((count * height / width) ** 0.5 * 1.4)))
+    shares = (images / largest + 1) / 2  # in [0, 1]
+    if weights.ndim == 4:
+        colours = (255 * shares).round().astype(np.uint8)
+    else:
+        colours = matplotlib.colormaps["RdBu_r"](shares, bytes=True)[..., :3]
+    colours = shrunk(colours, max(1, 2 * FILTERS_WIDTH // columns))
+    height, width = colours.shape[1:3]
+    scale = max(1, min(FILTERS_WIDTH // (columns * width), FILTERS_WIDTH // height))
     enlarged = colours.repeat(scale, axis=1).repeat(scale, axis=2)
-    gap = max(2, scale * width // 14)
-    channels = [montage(enlarged[..., channel], columns, gap, fill=255) for channel in range(3)]
-    return Image.fromarray(np.stack(channels, axis=-1))
+    gap = max(2, scale * min(height, width) // 14)
+    return Image.fromarray(montage(enlarged, columns, gap, fill=255))
 
 
 def style() -> ContextManager[None]:
@@ -165,7 +201,7 @@ def svg(figure: Figure, prefix: str) -> str:
     no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(buffer, format="svg", transparent=True, metadata=no_metadata)
     text = buffer.getvalue().replace(INK, "currentColor")
-    text = re.sub(r'( id="|url\(#|href="#)', rf"\1{prefix}-", text)
+    text = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{prefix}-", text)
     return text[text.index("<svg") :]
 
 

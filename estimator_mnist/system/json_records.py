@@ -71,6 +71,20 @@ def build(value: Any, record: Type[Record]) -> Record:
     return _record(value, record, "")
 
 
+def typed(value: Any, kind: Any, name: str) -> Any:
+    """Returns a value as the type of a field has it: a list as a tuple, a whole number as a float.
+
+    Args:
+        value: As JSON has it, or a tuple.
+        kind: The type of a record's field.
+        name: Of the value, for messages.
+
+    Raises:
+        RecordError: The value has another type.
+    """
+    return _typed(value, kind, name)
+
+
 def _unique_keys(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     values: Dict[str, Any] = {}
     for key, value in pairs:

@@ -1,4 +1,7 @@
-"""Signals: SIGTERM or one SIGINT ends a run after its current step, saved. A second SIGINT ends it at once."""
+"""Signals: SIGTERM or one SIGINT ends a run after its current step, saved. A second SIGINT ends it at once.
+
+`Stopper` is the command line's and may end the process. `Interrupts` is the Python API's and only raises.
+"""
 
 import contextlib
 import os
@@ -36,13 +39,14 @@ class Stopper:
         self.deferring = False
         self.requested: Optional[int] = None
         self._before: Dict[int, Any] = {}
+        self._wakeup_before = -1
 
     def __enter__(self) -> "Stopper":
         # Python runs a signal's handler between two bytecode instructions, hence only after the current session call.
         # The signal's number is written to this pipe at once, where a thread reads it.
         reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
-        signal.set_wakeup_fd(self._writer)
+        self._wakeup_before = signal.set_wakeup_fd(self._writer)
         threading.Thread(target=_end_at_second_sigint, args=(reader,), daemon=True).start()
         self._before = {signum: signal.signal(signum, self._handle) for signum in self.SIGNALS}
         parent = os.environ.pop(PARENT_PIPE, None)  # popped, so that child processes do not inherit it
@@ -55,7 +59,7 @@ class Stopper:
     ) -> None:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
-        signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(self._wakeup_before)
         os.close(self._writer)  # ends the thread
 
     def is_requested(self) -> bool:
@@ -65,6 +69,36 @@ class Stopper:
         self.requested = signum
         if not self.deferring:
             raise Stopped(signum)
+
+
+class Interrupts(Stopper):
+    """Handles SIGINT for a run within somebody else's process, such as a notebook's kernel.
+
+    While `deferring`, the first SIGINT is recorded in `requested`. Any other raises KeyboardInterrupt on the spot.
+    Other signals, and the wakeup file descriptor of an event loop, are left alone. Outside the main thread, where
+    Python runs no handlers, nothing is touched.
+    """
+
+    SIGNALS = (signal.SIGINT,)
+
+    def __enter__(self) -> "Interrupts":
+        # A handler that is not Python's could not be restored: getsignal returns None for it.
+        untouched = (None, signal.SIG_IGN)
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGINT) not in untouched:
+            self._before = {signal.SIGINT: signal.signal(signal.SIGINT, self._handle)}
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]
+    ) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+    def _handle(self, signum: int, frame: Optional[FrameType]) -> None:
+        if not self.deferring or self.requested is not None:
+            raise KeyboardInterrupt
+        self.requested = signum
 
 
 def _end_at_second_sigint(reader: int) -> None:
