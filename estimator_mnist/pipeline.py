@@ -12,7 +12,7 @@ from estimator_mnist.evaluation.metrics import Classified
 from estimator_mnist.model.training_progress import EPOCH_LOSS
 from estimator_mnist.model_dir import checkpoints, event_files, results
 from estimator_mnist.report import artifacts, html_page
-from estimator_mnist.report.artifacts import History
+from estimator_mnist.report.run_curves import History
 from estimator_mnist.training import estimator as estimators
 from estimator_mnist.training import exporters
 from estimator_mnist.training.job import Job

@@ -1,12 +1,9 @@
 """Classifies the evaluated split by a checkpoint. One forward pass serves all that is shown of a finished run."""
 
-import numpy as np
-import tensorflow as tf
-
 from estimator_mnist.architectures import create_network
 from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.evaluation import first_filters
 from estimator_mnist.evaluation.metrics import Classified
-from estimator_mnist.layers.variables import Shape
 from estimator_mnist.training.estimator import Estimator, Evaluation
 
 
@@ -24,7 +21,7 @@ def by_checkpoint(experiment: Experiment, estimator: Estimator, checkpoint: str)
 
 
 def from_evaluation(experiment: Experiment, evaluation: Evaluation, checkpoint: str) -> Classified:
-    """Returns the outputs of an evaluation, together with the first layer's weights from its checkpoint.
+    """Returns the outputs of an evaluation, together with the first kernel from its checkpoint.
 
     Args:
         experiment: The experiment whose network was evaluated.
@@ -32,26 +29,12 @@ def from_evaluation(experiment: Experiment, evaluation: Evaluation, checkpoint: 
         checkpoint: Path prefix of that checkpoint.
     """
     outputs = evaluation.outputs
-    first_weight = next(iter(create_network(experiment).weight_shapes()))
-    kernel = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_tensor(first_weight)
     return Classified(
-        images=outputs["image"].reshape(-1, *experiment.image_shape[:2]),
+        images=outputs["image"].reshape(-1, *experiment.image_shape),
         labels=outputs["label"],
         logits=outputs["logits"],
         hidden=outputs["hidden"],
-        filters=_as_images(kernel, experiment.image_shape),
+        filters=first_filters.read(create_network(experiment), checkpoint),
         split=experiment.evaluated_split,
+        light_on_dark=experiment.image_shape[2] == 1 and experiment.preparation != "resize",
     )
-
-
-def _as_images(kernel: np.ndarray, image_shape: Shape) -> np.ndarray:
-    """Returns the first layer's kernel as images, float32 [height, width, filters].
-
-    Args:
-        kernel: float32 [height, width, channels, filters] of a convolution, of which the first channel is shown, or
-            [pixels, units] of a fully connected layer.
-        image_shape: Height, width and channels of an image.
-    """
-    if kernel.ndim == 2:
-        return kernel.reshape(*image_shape[:2], -1)
-    return kernel[:, :, 0, :]

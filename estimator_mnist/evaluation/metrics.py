@@ -2,21 +2,25 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import List, NamedTuple, Sequence
+from typing import List, NamedTuple, Optional, Sequence
 
 import numpy as np
+
+MANY_CLASSES = 20  # tables of more classes would be unreadable: they show this many, the worst ones
 
 
 @dataclass(frozen=True)
 class Classified:
     """A split as a network classifies it, in the order of the split."""
 
-    images: np.ndarray  # uint8 [n, height, width]
+    images: np.ndarray  # uint8 [n, height, width, channels]
     labels: np.ndarray  # int32 [n]
     logits: np.ndarray  # float32 [n, classes]
-    hidden: np.ndarray  # float32 [n, units], the layer before the logits
-    filters: np.ndarray  # float32 [height, width, filters], the first layer's weights as images
+    hidden: np.ndarray  # float32 [n, units], the layer before the logits; see `model.model_fn.classify`
+    # The first kernel as images, float32 [height, width, filters], or [height, width, 3, filters] of colour images.
+    filters: Optional[np.ndarray]  # None for a network without a kernel
     split: str = "test"  # or "validation"
+    light_on_dark: bool = True  # whether grey images have a dark background, as MNIST's; they are shown as negatives
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -69,32 +73,51 @@ def confusion_matrix(classified: Classified) -> np.ndarray:
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
-def class_metrics(matrix: np.ndarray, names: Sequence[str]) -> List[ClassMetrics]:
-    """Returns the metrics of each class.
+def class_metrics(classified: Classified, names: Sequence[str]) -> List[ClassMetrics]:
+    """Returns the metrics of each class. Needs no confusion matrix, which grows with the square of the classes.
 
     Args:
-        matrix: A confusion matrix, as `confusion_matrix` returns it.
+        classified: The split.
         names: Of the classes.
     """
-    return [_metrics_of(index, matrix, names) for index in range(len(names))]
-
-
-def _metrics_of(index: int, matrix: np.ndarray, names: Sequence[str]) -> ClassMetrics:
-    correct, examples, predicted = int(matrix[index, index]), int(matrix[index].sum()), int(matrix[:, index].sum())
-    mistakes = matrix[index].copy()
-    mistakes[index] = 0
-    return ClassMetrics(
-        names[index],
-        examples,
-        precision=_ratio(correct, predicted),
-        recall=_ratio(correct, examples),
-        f1=_ratio(2 * correct, examples + predicted),
-        confused_with=names[int(mistakes.argmax())] if mistakes.any() else "",
+    labels, predicted, classes = classified.labels, classified.predicted, len(names)
+    examples, predictions, correct = (
+        np.bincount(of, minlength=classes) for of in (labels, predicted, labels[labels == predicted])
     )
+    confused_with = _top_confusions(classified)
+    return [
+        ClassMetrics(
+            name,
+            int(examples[index]),
+            precision=_ratio(correct[index], predictions[index]),
+            recall=_ratio(correct[index], examples[index]),
+            f1=_ratio(2 * correct[index], examples[index] + predictions[index]),
+            confused_with=names[confused_with[index]] if confused_with[index] >= 0 else "",
+        )
+        for index, name in enumerate(names)
+    ]
+
+
+def worst_classes(classes: Sequence[ClassMetrics], count: int) -> List[int]:
+    """Returns the indices of the `count` classes of the lowest F1, from the lowest up; of equals the first."""
+    return sorted(range(len(classes)), key=lambda index: classes[index].f1)[:count]
+
+
+def _top_confusions(classified: Classified) -> np.ndarray:
+    """Returns for each class the one most often predicted by mistake, of equals the first; -1 without mistakes."""
+    classes, wrong = classified.classes, classified.predicted != classified.labels
+    pairs, counts = np.unique(
+        classified.labels[wrong].astype(np.int64) * classes + classified.predicted[wrong], return_counts=True
+    )
+    labels, predicted = pairs // classes, pairs % classes
+    order = np.lexsort((-predicted, counts))  # the last of each label wins below: the most frequent, then the first
+    top = np.full(classes, -1)
+    top[labels[order]] = predicted[order]
+    return top
 
 
 def _ratio(part: int, total: int) -> float:
-    return part / total if total else 0.0
+    return float(part / total) if total else 0.0
 
 
 def most_confident_mistakes(classified: Classified, count: int) -> List[Mistake]:

@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Dict, Sequence, Tuple
 
 import numpy as np
 from google.protobuf import text_format
@@ -11,13 +11,16 @@ from tensorboard.plugins.projector import projector_config_pb2
 
 from estimator_mnist.evaluation.metrics import Classified
 from estimator_mnist.model_dir.event_files import folder_of
-from estimator_mnist.report.montage import montage
+from estimator_mnist.report.montage import as_shown, montage, shrunk
 from estimator_mnist.system.paths import is_remote, replace_file, rmtree
 
 CONFIG = "projector_config.pbtxt"  # the name that the projector looks for in a run's folder
 FOLDER = "projector"
 MAX_EXAMPLES = 10_000  # more would be slow in a browser
+SPRITE_SIDE = 32  # pixels of an image's longer side: 10,000 images then fit the largest texture, 8192 x 8192
 SPRITE_COLUMNS = 100
+
+_File = Tuple[str, Sequence[int]]  # its name, and the shape of the tensor, or the height and width of an image in it
 
 
 def write(classified: Classified, names: Sequence[str], model_dir: Path) -> None:
@@ -38,11 +41,15 @@ def write(classified: Classified, names: Sequence[str], model_dir: Path) -> None
     # Bytes are smaller and faster to read, but TensorBoard reads bytes from local files only.
     tensor = "hidden.tsv" if is_remote(model_dir) else "hidden.bytes"
     (folder / tensor).write_bytes(_tsv(hidden) if is_remote(model_dir) else hidden.tobytes())
-    (folder / "sprite.png").write_bytes(_sprite(classified.images[:MAX_EXAMPLES]))
-    (folder / "labels.tsv").write_text(_labels(classified, [" ".join(name.split()) for name in names]))
+    sprites = shrunk(as_shown(classified.images[:MAX_EXAMPLES], classified.light_on_dark), SPRITE_SIDE)
+    sprite = "sprite.png" if sprites.ndim == 3 else "sprite.jpg"
+    (folder / sprite).write_bytes(_sprite(sprites))
+    labels = _labels(classified, [" ".join(name.split()) for name in names])
+    (folder / "labels.tsv").write_bytes(labels.encode())
     for path, location in configs.items():
         path.parent.mkdir(exist_ok=True)
-        replace_file(path, text_format.MessageToString(_config(classified, location, tensor, hidden.shape)))
+        config = _config(location, classified.split, (tensor, hidden.shape), (sprite, sprites.shape[1:3]))
+        replace_file(path, text_format.MessageToString(config))
 
 
 def _configs(split: str, model_dir: Path) -> Dict[Path, str]:
@@ -57,27 +64,28 @@ def _configs(split: str, model_dir: Path) -> Dict[Path, str]:
     return configs
 
 
-def _config(
-    classified: Classified, location: str, tensor: str, shape: Sequence[int]
-) -> projector_config_pb2.ProjectorConfig:
+def _config(location: str, split: str, tensor: _File, sprite: _File) -> projector_config_pb2.ProjectorConfig:
+    (tensor_name, tensor_shape), (sprite_name, (height, width)) = tensor, sprite
     config = projector_config_pb2.ProjectorConfig()
     embedding = config.embeddings.add(
-        tensor_name=f"last hidden layer, {classified.split} split",
-        tensor_path=f"{location}/{tensor}",
-        tensor_shape=shape,
+        tensor_name=f"last hidden layer, {split} split",
+        tensor_path=f"{location}/{tensor_name}",
+        tensor_shape=tensor_shape,
         metadata_path=f"{location}/labels.tsv",
     )
-    embedding.sprite.image_path = f"{location}/sprite.png"
-    height, width = classified.images.shape[1:3]
+    embedding.sprite.image_path = f"{location}/{sprite_name}"
     embedding.sprite.single_image_dim.extend([width, height])
     return config
 
 
 def _sprite(images: np.ndarray) -> bytes:
-    """Returns all images as one PNG file."""
-    buffer = io.BytesIO()
-    # Compressed fast rather than well: the best compression takes twice as long and saves a tenth.
-    Image.fromarray(255 - montage(images, SPRITE_COLUMNS)).save(buffer, "PNG", compress_level=1)
+    """Returns all images as one file: grey ones as PNG, colour ones, which compress badly, as JPEG."""
+    buffer, sprite = io.BytesIO(), Image.fromarray(montage(images, SPRITE_COLUMNS, fill=255))
+    if images.ndim == 3:
+        # Compressed fast rather than well: the best compression takes twice as long and saves a tenth.
+        sprite.save(buffer, "PNG", compress_level=1)
+    else:
+        sprite.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 

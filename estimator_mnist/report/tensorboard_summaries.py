@@ -6,8 +6,9 @@ often a run is finished or its report rebuilt.
 
 import dataclasses
 import os
+import re
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import tensorflow as tf
 from tensorboard.plugins.custom_scalar import layout_pb2
@@ -16,9 +17,11 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams
 from tensorboard.plugins.pr_curve import summary as pr_curve
 
-from estimator_mnist.config.experiment import DATA, MAY_CHANGE, Experiment
-from estimator_mnist.evaluation.metrics import Classified
+from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.fields import DATA, MAY_CHANGE
+from estimator_mnist.evaluation.metrics import MANY_CLASSES, Classified, class_metrics, worst_classes
 from estimator_mnist.model_dir.event_files import folder_of
+from estimator_mnist.report import run_curves
 
 # TensorBoard reads the event files of a folder in the order of their names. This one sorts after those of the training.
 FILE_NAME = "events.out.tfevents.9999999999.end"
@@ -32,13 +35,16 @@ def write(
     Args:
         experiment: The finished experiment.
         classified: Its evaluated split.
-        pictures: {name: content of a PNG file}. "filters" is shown with the training, the others with the evaluations.
+        pictures: {name: content of a PNG file}. "filters", if it is there, is shown with the training, the others with
+            the evaluations.
         ended: time.time() of its last step.
         model_dir: The run's folder, in which TensorBoard looks.
     """
     split = experiment.evaluated_split
     images = {name: _image(name, content) for name, content in pictures.items()}
-    training = [*_hyperparameters(experiment, ended), custom_scalar.pb(_layout(split)), images.pop("filters")]
+    layout = _layout(split, run_curves.metric_name(experiment))
+    training = [*_hyperparameters(experiment, ended), custom_scalar.pb(layout)]
+    training += [images.pop("filters")] if "filters" in images else []
     evaluation = [*images.values(), *_pr_curves(classified, experiment.class_names)]
     for summaries, folder in ((training, model_dir), (evaluation, model_dir / folder_of(split))):
         _write_events(summaries, experiment.total_steps, ended, folder)
@@ -49,7 +55,9 @@ def hyperparameters(experiment: Experiment) -> Dict[str, Any]:
     values = {**dataclasses.asdict(experiment), "train_steps": experiment.total_steps}
     values["evals"] = len(experiment.evaluation_steps)
     left_out = (MAY_CHANGE | DATA) - {"train_examples", "test_examples"}
-    return {name: value for name, value in values.items() if name not in left_out}
+    settings = {name: value for name, value in values.items() if name not in left_out and value is not None}
+    # Runs of two versions of a file are two columns of one table.
+    return {**settings, **{f"sha256 of {file}": digest[:12] for file, digest in experiment.user_code.items()}}
 
 
 def _hyperparameters(experiment: Experiment, ended: float) -> List[tf.compat.v1.Summary]:
@@ -62,6 +70,8 @@ def _hyperparameters(experiment: Experiment, ended: float) -> List[tf.compat.v1.
         ("loss", "", "training loss"),
         ("images_per_second", "", "images per second"),
     ]
+    metric = run_curves.metric_name(experiment)
+    metrics += [(metric, folder_of(split), f"{split} {metric}")] if metric else []
     metric_infos = [
         api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag, group=group), display_name=display_name)
         for tag, group, display_name in metrics
@@ -79,13 +89,17 @@ def _hparam_type(value: Any) -> int:
     return api_pb2.DATA_TYPE_STRING if isinstance(value, str) else api_pb2.DATA_TYPE_FLOAT64
 
 
-def _layout(split: str) -> layout_pb2.Layout:
+def _layout(split: str, metric: Optional[str]) -> layout_pb2.Layout:
     """Returns the charts of the custom scalars tab.
 
     A chart draws the tags that match its pattern, in all runs and their evaluations.
+
+    Args:
+        split: The evaluated split.
+        metric: The user's, if there is one.
     """
 
-    def category(title: str, **charts: str) -> layout_pb2.Category:
+    def category(title: str, /, **charts: str) -> layout_pb2.Category:
         return layout_pb2.Category(
             title=title,
             chart=[
@@ -99,6 +113,7 @@ def _layout(split: str) -> layout_pb2.Layout:
     return layout_pb2.Layout(
         category=[
             category(f"training and {split}", loss="^loss$", accuracy="^accuracy$"),
+            *([category(f"{split} metric", **{metric: f"^{re.escape(metric)}$"})] if metric else []),
             category(f"{split} accuracy of each class", accuracy_of_each_class="^accuracy_of_class/"),
             category("training", learning_rate="^learning_rate$", images_per_second="^images_per_second$"),
         ]
@@ -106,9 +121,13 @@ def _layout(split: str) -> layout_pb2.Layout:
 
 
 def _pr_curves(classified: Classified, names: Sequence[str]) -> List[tf.compat.v1.Summary]:
+    """Returns a curve for each class, or for the worst ones of many."""
+    indices: Sequence[int] = range(len(names))
+    if len(names) > MANY_CLASSES:
+        indices = worst_classes(class_metrics(classified, names), MANY_CLASSES)
     return [
-        pr_curve.pb(f"pr_curve/{name}", classified.labels == index, classified.probabilities[:, index])
-        for index, name in enumerate(names)
+        pr_curve.pb(f"pr_curve/{names[index]}", classified.labels == index, classified.probabilities[:, index])
+        for index in indices
     ]
 
 

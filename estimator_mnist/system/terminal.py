@@ -23,6 +23,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+def shortened(text: str, length: int) -> str:
+    """Returns a text of at most `length` characters: of a longer one the beginning, and "..."."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
     """A context that discards all output, also what C++ writes past Python's streams."""

@@ -14,7 +14,7 @@ def classified() -> Classified:
     logits = random.normal(0, 2, (500, 4)).astype(np.float32)
     logits[np.arange(500), labels] += 2
     logits[:, 2] -= 1
-    images = random.integers(0, 256, (500, 28, 28)).astype(np.uint8)
+    images = random.integers(0, 256, (500, 28, 28, 1)).astype(np.uint8)
     return Classified(images, labels, logits, np.zeros([500, 3], np.float32), np.zeros([5, 5, 2], np.float32))
 
 
@@ -38,7 +38,7 @@ def test_the_confusion_matrix_counts_labels_in_rows_and_predictions_in_columns(c
 
 def test_the_metrics_of_each_class_follow_their_definitions(classified):
     names = ["a", "b", "c", "d"]
-    for index, of_class in enumerate(metrics.class_metrics(metrics.confusion_matrix(classified), names)):
+    for index, of_class in enumerate(metrics.class_metrics(classified, names)):
         labelled, predicted = classified.labels == index, classified.predicted == index
         correct = (labelled & predicted).sum()
         assert of_class.examples == labelled.sum() and of_class.name == names[index]
@@ -50,9 +50,16 @@ def test_the_metrics_of_each_class_follow_their_definitions(classified):
 
 
 def test_a_class_without_examples_or_predictions_has_metrics_of_zero():
-    never, always = metrics.class_metrics(np.array([[0, 0], [0, 5]]), ["never", "always"])
+    labels, logits = np.ones(5, np.int32), np.tile(np.float32([0, 1]), (5, 1))
+    of_one = Classified(np.zeros([5, 1, 1, 1], np.uint8), labels, logits, np.zeros([5, 1]), None)
+    never, always = metrics.class_metrics(of_one, ["never", "always"])
     assert (never.examples, never.precision, never.recall, never.f1, never.confused_with) == (0, 0, 0, 0, "")
     assert (always.precision, always.recall, always.f1, always.confused_with) == (1, 1, 1, "")
+
+
+def test_the_worst_classes_are_those_of_the_lowest_f1():
+    classes = [metrics.ClassMetrics(str(index), 9, 1.0, 1.0, f1, "") for index, f1 in enumerate((0.9, 0.2, 0.9, 0.1))]
+    assert metrics.worst_classes(classes, 3) == [3, 1, 0]
 
 
 def test_the_most_confident_mistakes_come_first(classified):

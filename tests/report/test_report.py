@@ -6,12 +6,12 @@ import json
 import re
 import shlex
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import List, Set
+from typing import List
 
 import numpy as np
 import pytest
+from report_page import Page
 from support import ROOT
 
 import input_fns
@@ -22,41 +22,6 @@ from estimator_mnist.model_dir import checkpoints, event_files
 from estimator_mnist.report import artifacts, html_page
 from estimator_mnist.system.terminal import percent
 from estimator_mnist.training import estimator as estimators
-
-
-class Page(HTMLParser):
-    """A parsed page: its text, its tags and where it points to. Asserts that every element is closed."""
-
-    VOID = ("meta", "img", "br", "link", "input", "hr")
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.text = ""
-        self.points_to: List[str] = []
-        self.tags: Set[str] = set()
-        self._open: List[str] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.add(tag)
-        self.points_to += [
-            value or "" for name, value in attributes if re.fullmatch("(.*:)?(src|href|srcset|data)", name)
-        ]
-        if tag not in self.VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.handle_starttag(tag, attributes)
-        if tag not in self.VOID:
-            self._open.pop()
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag, tag
-
-    def handle_data(self, data):
-        self.text += f" {data}" if self._open[-1:] != ["style"] else ""
 
 
 def test_the_page_is_well_formed_and_needs_no_network(finished):
