@@ -11,8 +11,12 @@ def record(reference: str) -> Architecture:
     """Returns the record of a user's network. It runs none of the user's code."""
 
     def layers(experiment: Any) -> List[Any]:
-        function = user_code.function(reference, experiment.user_code, "--model")
-        return _checked(function, function(experiment))
+        import tensorflow as tf
+
+        # Its own graph: what the user's code creates, such as the variables of a Keras model, is in no other one.
+        with tf.Graph().as_default():
+            function = user_code.function(reference, experiment.user_code, "--model")
+            return _checked(function, function(experiment))
 
     return Architecture(name=reference, layers=layers, recipes=GENERIC)
 

@@ -5,6 +5,7 @@ from estimator_mnist.layers.base import Layer, Weight
 from estimator_mnist.layers.branches import Parallel, Residual
 from estimator_mnist.layers.convolution import Conv2D, DepthwiseConv2D, Pad2D
 from estimator_mnist.layers.dropout import Dropout
+from estimator_mnist.layers.from_keras import from_keras
 from estimator_mnist.layers.fully_connected import Dense, Flatten
 from estimator_mnist.layers.normalization import BatchNorm, LayerNorm
 from estimator_mnist.layers.pooling import GlobalAveragePool, Pool2D
@@ -25,6 +26,7 @@ __all__ = [
     "Pool2D",
     "Residual",
     "Weight",
+    "from_keras",
     "gelu",
     "relu",
     "scaled_tanh",

@@ -39,7 +39,7 @@ def _described(error: BaseException, file: str, path: str) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     place = f"{file}:{lines[-1]}" if lines else file
     text = reason(error) if str(error).strip() else ""
-    text = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}..."
     if isinstance(error, InputError):  # of this project, which says all that there is to say
         return f"{place}: {text}"
+    text = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}..."
     return f"{place}: {type(error).__name__}" + (f": {text}" if text else "")
