@@ -7,13 +7,15 @@ from typing import Any, Dict, Iterator, List, Sequence
 
 from estimator_mnist.architectures import ARCHITECTURES
 from estimator_mnist.cli.launchers import BENCHMARKS
+from estimator_mnist.config import setting as settings
 from estimator_mnist.config.definitions import COMMANDS, DEFAULTS, FLAGS, GROUPS
-from estimator_mnist.config.fields import FIELDS
+from estimator_mnist.config.fields import FIELDS, USER_FUNCTIONS
 
 USAGE = "bash run.sh [command] [--flag value | --flag=value] [files]"
 EXAMPLES = {
     "bash run.sh": "Train conv on MNIST, then write predictions, a report and SavedModels.",
     "bash run.sh --model lenet5 --recipe best": "Train another network for its best accuracy.",
+    "bash run.sh --model my_nets.py:resnet --image_dir photos": "Train a network of yours on a folder of your images.",
     "bash run.sh predict photo.jpg --model_dir runs/mnist-conv": "Classify a picture with a trained network.",
 }
 SWEEP_VALUES = {
@@ -91,9 +93,11 @@ def _explanation(flag: Any) -> str:
     """Returns what a flag does, its values and its default."""
     # absl puts <the choices> before the help of an enum, and adds a line to that of a flag that may be repeated.
     parts = [re.sub(r"^<[^>]*>: ", "", flag.help.split(";\n")[0])]
-    values = getattr(flag.parser, "enum_values", None)
+    values = list(getattr(flag.parser, "enum_values", None) or [])
+    if flag.name in USER_FUNCTIONS:
+        values = [*filter(None, settings.of(FIELDS[flag.name]).choices), "or FILE.py:FUNCTION"]
     if values:
-        parts.append(f"One of {', '.join(values)}.")
+        parts.append(f"One of {', '.join(values)}." if len(values) > 1 else "FILE.py:FUNCTION.")
     default = _default(flag)
     if default and "Default:" not in flag.help:
         parts.append(f"Default: {default}.")

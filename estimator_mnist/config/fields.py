@@ -59,7 +59,9 @@ class Settings:
     )
 
     dataset: str = _DATA("mnist", "TFDS name of a data set of images with class labels, or a name for your own.")
-    source: str = _DATA("tfds", "Where the data comes from. auto: what is given, else TFDS.", choices=SOURCES)
+    source: str = _DATA(
+        "tfds", "Where the data comes from. auto: what is given, else TFDS, else the sample.", choices=SOURCES
+    )
     data_digest: str = _DATA("", "Equal for equal data.", traits=_FOUND)
     train_examples: int = _DATA(60_000, "Examples in the training split.", limits=COUNT, traits=_FOUND)
     test_examples: int = _DATA(10_000, "Examples in the evaluated split.", limits=COUNT, traits=_FOUND)

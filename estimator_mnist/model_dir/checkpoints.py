@@ -117,13 +117,13 @@ def difference(experiment: Experiment, checkpoint: str) -> Optional[str]:
     shapes = tf.compat.v1.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
     weights = create_network(experiment).weight_shapes()
     for name, shape in weights.items():
-        if shapes.get(name) != list(shape):
-            return f"its {name} has the shape {shapes.get(name)}, the experiment's {list(shape)}"
-    for name in sorted(shapes):
-        # Slots and averages are named "weight/...".
-        if name not in NOT_OF_NETWORK and not any(
-            name == weight or name.startswith(f"{weight}/") for weight in weights
-        ):
+        if name not in shapes:
+            return f"it holds no {name}"
+        if shapes[name] != list(shape):
+            return f"its {name} has the shape {shapes[name]}, the experiment's {list(shape)}"
+    of_weights = tuple(f"{weight}/" for weight in weights)  # slots and averages
+    for name in sorted(set(shapes) - set(weights) - set(NOT_OF_NETWORK)):
+        if not name.startswith(of_weights):
             return f"it holds {name}, which the experiment's network does not have"
     return None
 

@@ -17,6 +17,7 @@ class UserFunction:
     def __init__(self, value: Callable[..., Any], reference: references.Reference, path: str):
         self.value = value  # itself, for its attributes
         self.name = reference.function
+        self.__name__ = reference.name
         self._file, self._path = reference.file, path
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

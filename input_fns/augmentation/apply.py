@@ -51,6 +51,8 @@ def _mapped(function: Callable, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tenso
     """Returns what a user's function makes of each image with its seed."""
     shape = images.shape[1:]
 
+    # AutoGraph would wrap what the function raises in a report of many lines.
+    @tf.autograph.experimental.do_not_convert
     def checked(image_and_seed: Sequence[tf.Tensor]) -> tf.Tensor:
         image = tf.convert_to_tensor(function(*image_and_seed))
         if image.dtype != tf.uint8 or not image.shape.is_compatible_with(shape):

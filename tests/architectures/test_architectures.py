@@ -59,4 +59,4 @@ def test_a_new_network_is_one_new_file(tmp_path, monkeypatch):
     monkeypatch.setitem(ARCHITECTURES, "tiny", records["tiny"])
     tiny = dataclasses.replace(Experiment(), model="conv")
     object.__setattr__(tiny, "model", "tiny")  # --model's choices were fixed when Experiment was imported
-    assert create_network(tiny).parameters == 784 * 10 + 10 and tiny.steps_per_loop == 20
+    assert create_network(tiny).parameters == 784 * 10 + 10 and tiny.steps_per_loop == 200

@@ -35,7 +35,7 @@ def test_defaults_are_those_of_the_fields():
     assert FIELDS["eval_batch_size"].default == 500 and "Examples in an evaluation batch. Default: 500." in words
     assert "Examples in a training batch. Default: the recipe's, else 64." in words
     assert "Allocate GPU memory as it is needed. Default: true." in words
-    assert "One of auto, tfds, idx, sample. Default: auto." in words
+    assert "One of auto, tfds, idx, folder, arrays, sample. Default: auto." in words
     assert "<" not in re.sub("runs/(sweeps/)?<[^>]*>(-<[^>]*>)?", "", words) and "repeat this option" not in words
 
 
