@@ -7,11 +7,13 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 import input_fns
 from estimator_mnist.config.experiment import FILE_NAME, Experiment
 from estimator_mnist.export import runtimes
 from estimator_mnist.export.formats import FORMATS, INT8_LOSS, Format, Source
+from estimator_mnist.export.throughput import as_float
 from estimator_mnist.model import cpu_parallelism, serving_signatures
 from estimator_mnist.model_dir import checkpoints, saved_models
 from estimator_mnist.system import errors, terminal
@@ -20,8 +22,10 @@ from estimator_mnist.system.paths import is_remote, path_of, replace_file, rmtre
 from estimator_mnist.training import estimator as estimators
 from estimator_mnist.training import run_config
 from estimator_mnist.training.estimator import Evaluation
+from input_fns.errors import OneLineError, reason
 
 CALIBRATION_IMAGES = 500
+PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")  # of tf.numpy_function and tf.py_function
 EPSILON = 1e-9  # absorbs rounding: accuracies are multiples of 1 / examples
 
 
@@ -56,6 +60,7 @@ def export(
 
     Raises:
         InputError: There is no checkpoint, or the named one is corrupt or belongs to another network.
+        RunError: The network calls Python.
     """
     experiment = cpu_parallelism.threads_within_ops(experiment)
     checkpoint = checkpoints.checked(experiment, model_dir, checkpoint)
@@ -93,7 +98,7 @@ def _write_and_check(name: str, source: Source, scratch: Path, model_dir: Path, 
     """Writes a format to the new folder `scratch`, checks it, and moves it to its place in model_dir/export.
 
     Raises:
-        RunError: It fails the check, and is not kept.
+        RunError: It cannot be converted or run, or fails the check, and is not kept.
     """
     form = FORMATS[name]
     final = _destination(form, source, model_dir)
@@ -102,7 +107,12 @@ def _write_and_check(name: str, source: Source, scratch: Path, model_dir: Path, 
     if not exists:
         scratch.mkdir()
         form.write(source, written)
-    outcome = form.run(written, reference.images, source.experiment.eval_batch_size)
+    try:
+        outcome = form.run(written, reference.images, source.experiment.eval_batch_size)
+    except (OneLineError, OSError, MemoryError, tf.errors.ResourceExhaustedError):
+        raise
+    except Exception as error:  # each runtime has its own; a user's layer may have ops that it does not know
+        raise RunError(f"--formats {name}: not written: its runtime cannot run it ({reason(error)})") from error
     problem = reference.problem(outcome, form.exact)
     if problem:
         if exists:
@@ -137,7 +147,7 @@ def _move_into_place(new: Path, final: Path) -> None:
 class _Reference(NamedTuple):
     """What every format is checked against: the evaluated split and the Estimator's output for it."""
 
-    images: np.ndarray  # float32 [n, height, width, channels] in [0, 1]
+    images: np.ndarray  # [n, height, width, channels], uint8 in [0, 255] or float32 in [0, 1]
     labels: np.ndarray  # int32 [n]
     outcome: runtimes.Outcome
 
@@ -169,7 +179,7 @@ def _reference(evaluation: Evaluation) -> _Reference:
     outputs = evaluation.outputs
     speed = len(outputs["label"]) / evaluation.seconds
     outcome = runtimes.Outcome(outputs["classes"], outputs["logits"], speed)
-    return _Reference(_as_float(outputs["image"]), outputs["label"], outcome)
+    return _Reference(outputs["image"], outputs["label"], outcome)
 
 
 def _checkpoint_row(checkpoint: str, reference: _Reference) -> Row:
@@ -182,7 +192,8 @@ def _source(
     experiment: Experiment, data: input_fns.Data, estimator: tf.estimator.Estimator, checkpoint: str, scratch: Path
 ) -> Source:
     receiver = functools.partial(serving_signatures.plain_input_receiver, experiment.image_shape)
-    plain = estimator.export_saved_model(str(scratch / "plain"), receiver, checkpoint_path=checkpoint)
+    plain = Path(estimator.export_saved_model(str(scratch / "plain"), receiver, checkpoint_path=checkpoint).decode())
+    _check_holds_no_python(plain)
     # The first batch of a run with this seed: training images, chosen at random.
     count = min(CALIBRATION_IMAGES, experiment.train_examples)
     shuffled = functools.partial(
@@ -191,13 +202,21 @@ def _source(
     with tf.Graph().as_default():  # eager execution would reserve all memory of a GPU
         features, _ = tf.compat.v1.data.make_one_shot_iterator(shuffled()).get_next()
         with tf.compat.v1.Session(config=run_config.session_config(experiment)) as session:
-            calibration = _as_float(session.run(features[serving_signatures.IMAGE]))
-    return Source(experiment, estimator, checkpoint, Path(plain.decode()), calibration)
+            calibration = as_float(session.run(features[serving_signatures.IMAGE]))
+    return Source(experiment, estimator, checkpoint, plain, calibration)
 
 
-def _as_float(images: np.ndarray) -> np.ndarray:
-    """Returns images as float32 in [0, 1], as `layers.network.scaled` does. uint8 images are from 0 to 255."""
-    return images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images
+def _check_holds_no_python(saved_model: Path) -> None:
+    """Raises RunError if a network calls Python: such a file would run in this process and in no other."""
+    graph = (
+        saved_model_pb2.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes()).meta_graphs[0].graph_def
+    )
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    name = next((node.name for node in nodes if node.op in PYTHON_OPS), None)
+    if name:
+        raise RunError(
+            f"export: the network calls Python at {name}, which no file can hold; use ops of TensorFlow there"
+        )
 
 
 def _step(checkpoint: str) -> int:
@@ -214,7 +233,7 @@ def _version_folder(source: Source, model_dir: Path) -> str:
 
 def _as_run_error(error: Exception, model_dir: Path, data: input_fns.Data) -> Exception:
     """Returns an error of a format as a one-line error, or raises it again if it is a bug of this program."""
-    if isinstance(error, RunError):
+    if isinstance(error, OneLineError):
         return error
     run_error = errors.translated(error, model_dir / FILE_NAME, data)
     if run_error is None:

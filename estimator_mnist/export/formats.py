@@ -1,10 +1,12 @@
 """The export formats: how each is written. `runtimes` runs them."""
 
+import contextlib
 import functools
 import json
 import logging
+import re
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +17,7 @@ from estimator_mnist.export import keras_layers, runtimes
 from estimator_mnist.model import serving_signatures
 from estimator_mnist.system import terminal
 from estimator_mnist.system.errors import RunError
+from input_fns.errors import reason
 
 ONNX_OPSET = 18
 INT8_LOSS = 0.001  # the most accuracy that int8 may cost
@@ -53,29 +56,63 @@ def saved_model(source: Source, path: Path) -> None:
 
 
 def tflite(source: Source, path: Path) -> None:
-    """Writes TFLite in float32."""
-    _write_tflite(tf.lite.TFLiteConverter.from_saved_model(str(source.plain), signature_keys=["predict"]), path)
+    """Writes TFLite in float32.
+
+    Raises:
+        RunError: TFLite lacks an op of the network.
+    """
+    with _conversion("tflite"):
+        content = _converter(source).convert()
+    path.write_bytes(content)
 
 
 def tflite_int8(source: Source, path: Path) -> None:
-    """Writes TFLite that computes in int8 throughout. Inputs and outputs are float32, as in the other formats."""
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(source.plain), signature_keys=["predict"])
+    """Writes TFLite that computes in int8 throughout. Inputs and outputs are float32, as in the other formats.
+
+    Raises:
+        RunError: TFLite lacks an op of the network in int8.
+    """
+    converter = _converter(source)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.representative_dataset = lambda: (
         ("predict", {serving_signatures.IMAGE: image[np.newaxis]}) for image in source.calibration
     )
-    _write_tflite(converter, path)
-
-
-def _write_tflite(converter: Any, path: Path) -> None:
-    with terminal.silent():  # it reports at length on each op
+    with _conversion("tflite_int8"):
         content = converter.convert()
     path.write_bytes(content)
 
 
+def _converter(source: Source) -> Any:
+    return tf.lite.TFLiteConverter.from_saved_model(str(source.plain), signature_keys=["predict"])
+
+
+@contextlib.contextmanager
+def _conversion(name: str) -> Iterator[None]:
+    """A context for a converter, silenced: it reports at length on each op.
+
+    Raises:
+        RunError: The converter failed, most likely at an op of a user's layer that the format does not have.
+    """
+    try:
+        with terminal.silent():
+            yield
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        # TFLite's converter lists the ops that it lacks far down, or names only where it failed.
+        text = str(error)
+        ops = re.findall(r"(?:Flex|Custom) ops: ([\w, ]+)", text) or re.findall(r'error: loc\(.*?fused\["(\w+):', text)
+        why = f"no translation of {', '.join(dict.fromkeys(map(str.strip, ops)))}" if ops else reason(error)
+        raise RunError(f"--formats {name}: this network cannot be converted ({why})") from error
+
+
 def onnx(source: Source, path: Path) -> None:
-    """Writes ONNX, by tf2onnx."""
+    """Writes ONNX, by tf2onnx.
+
+    Raises:
+        RunError: tf2onnx is not installed, or cannot convert the network.
+    """
     try:
         from tf2onnx import convert
     except ImportError as error:  # not installed on Python 3.9
@@ -83,7 +120,7 @@ def onnx(source: Source, path: Path) -> None:
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     signature = tf.saved_model.load(str(source.plain)).signatures["predict"]
     image = tf.TensorSpec([None, *source.experiment.image_shape], tf.float32, name=serving_signatures.IMAGE)
-    with terminal.silent():
+    with _conversion("onnx"):
         model, _ = convert.from_function(
             tf.function(lambda image: signature(image=image)), input_signature=[image], opset=ONNX_OPSET
         )

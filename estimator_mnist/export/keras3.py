@@ -45,7 +45,7 @@ def run(path: str, images: str, batch_size: str, output: str) -> None:
     """Loads a model as any program with Keras 3 does; writes its logits of images and its throughput to a file."""
     model = keras.models.load_model(path, compile=False)
     (logits,), images_per_second = timed(
-        lambda batch: [np.asarray(model.predict_on_batch(batch))], np.load(images), int(batch_size)
+        lambda batch: [np.asarray(model.predict_on_batch(batch))], np.load(images, mmap_mode="r"), int(batch_size)
     )
     np.savez(output, logits=logits, images_per_second=images_per_second)
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from estimator_mnist.export import isolated_venv
-from estimator_mnist.export.throughput import timed
+from estimator_mnist.export.throughput import as_float, timed
 from estimator_mnist.system import terminal
 from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.interpreter import ROOT, module_command
@@ -26,7 +26,7 @@ class Outcome(NamedTuple):
 
 
 def saved_model(path: Path, images: np.ndarray, batch_size: int) -> Outcome:
-    """Runs a version of a SavedModel, its signature "predict"; images are float32 [n, height, width, channels]."""
+    """Runs a version of a SavedModel, its signature "predict"; `images` as in `throughput.timed`."""
     signature = tf.saved_model.load(str(path)).signatures["predict"]
 
     def call(batch: np.ndarray) -> List[np.ndarray]:
@@ -41,7 +41,7 @@ def tflite(path: Path, images: np.ndarray, batch_size: int) -> Outcome:
     with terminal.silent():  # its C++ code reports each delegate
         interpreter = tf.lite.Interpreter(str(path), num_threads=os.cpu_count())
         signature = interpreter.get_signature_runner("predict")
-        signature(image=images[:1])
+        signature(image=as_float(images[:1]))
 
     def call(batch: np.ndarray) -> List[np.ndarray]:
         outputs = signature(image=batch)

@@ -18,7 +18,7 @@ WARMUP = "tf_serving_warmup_requests"  # the name under which TensorFlow Serving
 def input_receiver(image_shape: Shape) -> tf.estimator.export.ServingInputReceiver:
     """Returns the inputs of a SavedModel, made in the current graph.
 
-    image: float32 [n, height, width] or [n, height, width, channels] in [0, 1], light on dark as in MNIST.
+    image: float32 [n, height, width, channels] in [0, 1], as the training images; [n, height, width] of one channel.
     image_bytes: string [n], each a PNG, JPEG, GIF (its first frame) or BMP of any size, decoded in the graph.
     """
     encoded = tf.compat.v1.placeholder(tf.string, [None], IMAGE_BYTES)
@@ -39,12 +39,16 @@ def plain_input_receiver(image_shape: Shape) -> tf.estimator.export.ServingInput
 
 
 def _decode(image_shape: Shape, encoded: tf.Tensor) -> tf.Tensor:
-    """Returns an encoded image as float32 [*image_shape] in [0, 1]: greyscale by ITU-R BT.601, transparency ignored,
+    """Returns an encoded image as float32 [*image_shape] in [0, 1]: RGB, or grey by ITU-R BT.601, transparency ignored,
     the whole image scaled (bilinear, antialiased), and neither cropped, centred nor inverted."""
     image = tf.cast(tf.io.decode_image(encoded, expand_animations=False), tf.float32)
+    from_grey, from_rgb = tf.identity, tf.image.rgb_to_grayscale
+    if image_shape[2] == 3:
+        from_grey, from_rgb = tf.image.grayscale_to_rgb, tf.identity
     # One channel is grey, two are grey and alpha, three colour, four colour and alpha.
-    grey = tf.cond(tf.shape(image)[2] < 3, lambda: image[..., :1], lambda: tf.image.rgb_to_grayscale(image[..., :3]))
-    return tf.image.resize(grey, image_shape[:2], antialias=True) / 255.0
+    is_grey = tf.shape(image)[2] < 3
+    whole = tf.cond(is_grey, lambda: from_grey(image[..., :1]), lambda: from_rgb(image[..., :3]))
+    return tf.image.resize(whole, image_shape[:2], antialias=True) / 255.0
 
 
 def write_warmup(path: Path, model_name: str, image_shape: Shape) -> None:
@@ -59,8 +63,9 @@ def write_warmup(path: Path, model_name: str, image_shape: Shape) -> None:
     from tensorflow_serving.apis import prediction_log_pb2
 
     png = io.BytesIO()
-    Image.fromarray(np.zeros(image_shape[:2], np.uint8)).save(png, "PNG")
-    image = np.zeros((1, *image_shape[:2]), np.float32)
+    height, width, channels = image_shape
+    Image.new("L" if channels == 1 else "RGB", (width, height)).save(png, "PNG")
+    image = np.zeros((1, height, width, channels), np.float32)
     inputs: Dict[str, Dict[str, Any]] = {"": {IMAGE: image}, f"{ENCODED}:": {IMAGE_BYTES: [png.getvalue()]}}
     with tf.io.TFRecordWriter(str(path)) as writer:
         for prefix, values in inputs.items():

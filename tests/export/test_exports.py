@@ -32,7 +32,6 @@ from estimator_mnist.training import exporters
 from estimator_mnist.training.estimator import create as create_estimator
 from estimator_mnist.training.job import Job
 from estimator_mnist.training.progress import Progress
-from input_fns.sources import idx
 
 WITHOUT_DOWNLOAD = [name for name in flags.FORMATS[:-1] if name != "onnx" or importlib.util.find_spec("tf2onnx")]
 
@@ -46,8 +45,8 @@ def on_mnist(mnist, tmp_path_factory) -> Path:
 
 
 def images_and_labels(split: input_fns.Split):
-    images, labels = idx.read_split(split.images, split.labels)
-    return images[..., np.newaxis].astype(np.float32) / np.float32(255), labels
+    images, labels = split.arrays()
+    return images.astype(np.float32) / np.float32(255), labels
 
 
 def by_estimator(model_dir: Path, images: np.ndarray) -> Dict[str, np.ndarray]:
