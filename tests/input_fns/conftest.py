@@ -1,4 +1,4 @@
-"""Splits of shapes that no source offers yet."""
+"""Splits of any shape."""
 
 from pathlib import Path
 from typing import Callable
@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 
 import input_fns
-from input_fns.sources import idx
 
 
 @pytest.fixture
 def synthetic(tmp_path: Path) -> Callable[..., input_fns.Split]:
-    """Writes random images of a height and width, with labels 0 to 9 in turn, and returns their split."""
+    """Writes random images of a height and width, with labels from 0 on in turn, and returns their split."""
 
-    def write(height: int, width: int, examples: int = 100) -> input_fns.Split:
-        images = np.random.default_rng(0).integers(0, 256, (examples, height, width), np.uint8)
-        (tmp_path / "images").write_bytes(idx.to_bytes(images))
-        (tmp_path / "labels").write_bytes(idx.to_bytes((np.arange(examples) % 10).astype(np.uint8)))
-        return input_fns.Split("train", examples, (height, width, 1), tmp_path / "images", tmp_path / "labels")
+    def write(height: int, width: int, channels: int = 1, examples: int = 100, classes: int = 10) -> input_fns.Split:
+        shape = (height, width, channels)
+        np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, (examples, *shape), np.uint8))
+        np.save(tmp_path / "labels.npy", (np.arange(examples) % classes).astype(np.int32))
+        return input_fns.Split("train", examples, shape, tmp_path / "images.npy", tmp_path / "labels.npy")
 
     return write

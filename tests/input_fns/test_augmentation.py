@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from support import RUN, joined, train
 
-from input_fns import AUGMENTS
-from input_fns.augmentation import displacement_fields, random_bits, warp
+import input_fns
+from input_fns import AUGMENTS, InputError, Share
+from input_fns.augmentation import apply, displacement_fields, random_bits, warp
 from input_fns.augmentation.displacement_fields import Augmentation, Fields
-from input_fns.sources import idx
 
 KINDS = [kind for kind in AUGMENTS if kind != "none"]
 # SHA-256 of the first three batches of 100 of the sample, seed 7. They hold for every release: a run that resumes
@@ -72,12 +72,13 @@ def test_a_resumed_run_sees_the_same_augmented_images(sample, input):
         assert np.array_equal(images, expected_images) and np.array_equal(labels, expected_labels)
 
 
+@pytest.mark.parametrize("shape", [(20, 24, 1), (40, 40, 3), (96, 96, 3)], ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_images_that_are_not_square_are_augmented_alike_by_every_input(synthetic, kind):
-    split = synthetic(20, 24)
+def test_images_of_every_shape_are_augmented_alike_by_every_input(synthetic, kind, shape):
+    split = synthetic(*shape)
     arguments = {"seed": 5, "augment": kind}
     expected = joined(train(split, batch_size=16, stops=[7], **arguments))[0]
-    assert expected.shape == (100, 20, 24, 1)
+    assert expected.shape == (100, *shape)
     blocks = joined(train(split, batch_size=16, stops=[7], steps_per_block=7, **arguments))[0]
     assert np.array_equal(blocks, expected)
     in_order = {}
@@ -114,10 +115,11 @@ def bilinear(images: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return above * (1 - down) + below * down
 
 
-@pytest.mark.parametrize("height, width", [(28, 28), (20, 24)])
+@pytest.mark.parametrize("height, width", [(28, 28), (20, 24), (84, 84)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_images_are_read_bilinearly_at_the_positions_of_the_fields(sample, kind, height, width, monkeypatch):
-    images = idx.read_split(sample.train.images, sample.train.labels)[0][:200, -height:, -width:]
+    images = sample.train.arrays()[0][:200, -height:, -width:, 0]
+    images = images.repeat(-(-height // 28), axis=1).repeat(-(-width // 28), axis=2)
     fields = displacement_fields.build(kind, 1.0, height, width)
     numbers = random_numbers(fields, 200)
     drawn = numbers.copy()
@@ -180,9 +182,52 @@ def test_the_rubber_sheet_has_the_deviation_and_the_smoothness_of_its_paper(heig
     assert abs(np.corrcoef(y[:, 14, 14], x[:, 14, 14])[0, 1]) < 0.03
 
 
+def test_all_channels_of_an_image_move_alike(sample):
+    grey = sample.train.arrays()[0][:50]
+    planes = [grey, 255 - grey, np.roll(grey, 1, axis=0)]
+    colour = np.concatenate(planes, axis=-1)
+    examples, epoch = tf.range(50, dtype=tf.int64), tf.constant(3, tf.int64)
+    augmented = apply.augmented(tf.constant(colour), examples, epoch, Augmentation(1, "elastic")).numpy()
+    for channel, plane in enumerate(planes):
+        alone = apply.augmented(tf.constant(plane), examples, epoch, Augmentation(1, "elastic")).numpy()
+        assert np.array_equal(augmented[..., channel], alone[..., 0])
+
+
+def test_a_larger_image_is_distorted_as_much(sample):
+    """Of a digit enlarged threefold, the warped image is the warped digit, enlarged threefold."""
+    digits = sample.train.arrays()[0][:50]
+    large = digits.repeat(3, axis=1).repeat(3, axis=2)
+    examples, epoch = tf.range(50, dtype=tf.int64), tf.constant(0, tf.int64)
+    small_warped, large_warped = (
+        apply.augmented(tf.constant(images), examples, epoch, Augmentation(2, "elastic")).numpy().astype(float)
+        for images in (digits, large)
+    )
+    reduced = large_warped.reshape(50, 28, 3, 28, 3).mean(axis=(2, 4))
+    moved = np.abs(small_warped[..., 0] - digits[..., 0]).mean()
+    assert np.abs(reduced - small_warped[..., 0]).mean() < 0.3 * moved
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_sums_are_exact_in_float32_at_the_largest_strength(kind):
-    fields = build(kind, displacement_fields.LARGEST_STRENGTH)
+def test_the_larger_an_image_the_fewer_units_a_pixel_has(kind):
+    sizes = (20, 28, 40, 96, 224)
+    units = {size: displacement_fields.build(kind, 1.0, size, size).units for size in sizes}
+    assert units[20] == units[28] == 1 << 15 and units[sizes[-1]] < 1 << 15
+    assert list(units.values()) == sorted(units.values(), reverse=True)
+    weak = displacement_fields.build(kind, 0.1, sizes[-1], sizes[-1]).units
+    assert weak == units[sizes[-1]], "independent of the strength"
+
+
+@pytest.mark.parametrize("height, width, remedy", [(1000, 1000, "affine"), (28, 1200, "affine")])
+def test_images_too_large_for_elastic_augmentation_are_refused(height, width, remedy):
+    with pytest.raises(InputError, match=rf"--augment elastic: images of {height}x{width} .* --augment {remedy}"):
+        displacement_fields.build("elastic", 1.0, height, width)
+    displacement_fields.build(remedy, 1.0, height, width)
+
+
+@pytest.mark.parametrize("height, width", [(28, 28), (40, 40), (96, 96), (20, 64)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_sums_are_exact_in_float32_at_the_largest_strength(kind, height, width):
+    fields = displacement_fields.build(kind, displacement_fields.LARGEST_STRENGTH, height, width)
     assert np.array_equal(fields.offset, np.rint(fields.offset)) and np.array_equal(fields.moves, np.rint(fields.moves))
     largest = np.full([fields.moves.shape[1], 1], 255)
     largest[-1] = 1 if fields.mirrored else 255
@@ -201,6 +246,92 @@ def test_random_bytes_are_uniform_and_independent_of_each_other():
     others = [first[1:], draw(1, 0)[1:], draw(0, 1)[1:]]
     columns = np.concatenate([first[:-1], *others], axis=1)
     assert np.abs(np.corrcoef(columns.T) - np.eye(32)).max() < 0.04
+
+
+# A user's function.
+
+
+def jitter(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    brighter = tf.image.stateless_random_brightness(image, 0.2, seed)
+    return tf.image.stateless_random_flip_left_right(brighter, seed + 1)
+
+
+def show_seed(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Returns the image with the bytes of the seed as its first pixels."""
+    flat, bytes_of_seed = tf.reshape(image, [-1]), tf.reshape(tf.bitcast(seed, tf.uint8), [-1])
+    return tf.reshape(tf.concat([bytes_of_seed, flat[8:]], axis=0), image.shape)
+
+
+@pytest.mark.parametrize("shape", [(12, 10, 1), (40, 40, 3)], ids=str)
+def test_a_user_s_function_sees_each_image_alike_whatever_the_batches(synthetic, shape):
+    split = synthetic(*shape)
+
+    def augmented(function: Any = jitter, **arguments: Any) -> Dict[bytes, bytes]:
+        arguments = {"batch_size": 16, "stops": [7], "seed": 3, **arguments}
+        images, _ = joined(train(split, augment=function, **arguments))
+        originals, _ = joined(train(split, **arguments))
+        assert images.shape == (100, *shape) and images.dtype == np.uint8
+        return {original.tobytes(): image.tobytes() for original, image in zip(originals, images)}
+
+    expected = augmented()
+    assert np.mean([original != image for original, image in expected.items()]) > 0.95
+    for other in ({"steps_per_block": 7}, {"batch_size": 100, "stops": [1]}, {"input": "numpy"}):
+        assert augmented(**other) == expected, other
+    of_every_epoch = [expected, augmented(start=7, stops=[14]), augmented(seed=4)]
+    assert all(len({images[original] for images in of_every_epoch}) > 1 for original in expected)
+
+
+def test_the_seeds_of_a_user_s_function_all_differ(synthetic):
+    split = synthetic(12, 10)
+    images, _ = joined(train(split, augment=show_seed, batch_size=16, stops=[70], seed=0))
+    seeds = images.reshape(1000, -1)[:, :8].copy().view(np.int32)
+    assert len({tuple(seed) for seed in seeds.tolist()}) == 1000
+    assert len(set(seeds[:, 0].tolist())) > 990 and len(set(seeds[:, 1].tolist())) > 990
+    assert abs(np.corrcoef(seeds.T)[0, 1]) < 0.15 and (seeds < 0).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_resumed_run_and_each_share_see_what_a_user_s_function_made(synthetic):
+    split = synthetic(12, 10)
+    arguments = {"augment": jitter, "batch_size": 16, "seed": 9, "stops": [20]}
+    unbroken, resumed = train(split, **arguments), train(split, start=11, **arguments)
+    assert len(resumed) == 9
+    for (images, labels), (expected_images, expected_labels) in zip(resumed, unbroken[11:]):
+        assert np.array_equal(images, expected_images) and np.array_equal(labels, expected_labels)
+    for number in range(3):
+        shares = train(split, share=Share(number, 1, 3), **arguments)
+        for (images, _), (expected_images, _) in zip(shares, unbroken):
+            assert np.array_equal(images, expected_images[number::3])
+
+
+@pytest.mark.parametrize("share", [Share(), Share(0, 1, 2)], ids=["alone", "shared"])
+@pytest.mark.parametrize(
+    "function, message",
+    [
+        (lambda image, seed: tf.cast(image, tf.float32), r"returns float32 \(12, 10, 1\) for an image uint8 \(12"),
+        (lambda image, seed: image[1:], r"returns uint8 \(11, 10, 1\) for an image uint8 \(12, 10, 1\); it must"),
+        (lambda image, seed: tf.tile(image, [1, 1, 3]), r"returns uint8 \(12, 10, 3\)"),
+    ],
+)
+def test_a_function_that_returns_something_else_is_refused(synthetic, function, message, share):
+    with pytest.raises(InputError, match=f"--augment <lambda>: {message}") as caught:
+        train(synthetic(12, 10), augment=function, batch_size=16, stops=[1], share=share)
+    assert "\n" not in str(caught.value)
+
+
+class OfTheUserError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("arguments", [{}, {"input": "numpy"}, {"share": Share(0, 1, 2)}], ids=str)
+def test_what_a_user_s_function_raises_is_passed_on_unchanged(synthetic, arguments):
+    error = OfTheUserError("as it was")
+
+    def fails(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        raise error
+
+    with pytest.raises(OfTheUserError) as caught, tf.Graph().as_default():
+        input_fns.train_input_fn(synthetic(12, 10), augment=fails, batch_size=16, stops=[1], **arguments)
+    assert caught.value is error
 
 
 def test_evaluations_and_histograms_see_images_without_augmentation(run, cli, tmp_path):
