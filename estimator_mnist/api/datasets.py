@@ -128,7 +128,7 @@ def _of_folder(folder: Path, test: Any) -> Request:
 
 def _text(test: Any) -> str:
     if not isinstance(test, (str, os.PathLike)):
-        raise InputError(f"test: is a {type(test).__name__}; with a folder it must be a folder, too")
+        raise InputError(f"test: is of type {type(test).__name__}; with a folder it must be a folder, too")
     return os.fspath(test)
 
 
@@ -143,7 +143,7 @@ def _with_arrays(request: Request, source: Any, test: Any) -> Request:
     if test is None and len(source) == 2 and all(isinstance(part, (tuple, list)) and len(part) == 2 for part in source):
         source, test = source  # what Keras's load_data returns
     if test is not None and not _are_arrays(test):
-        raise InputError(f"test: is a {type(test).__name__}; with arrays it must be arrays (x, y), too")
+        raise InputError(f"test: is of type {type(test).__name__}; with arrays it must be arrays (x, y), too")
     facts = arrays.from_memory(source, test, request.class_names, request.test_fraction, request.size)
     return dataclasses.replace(request, arrays=str(facts.folder), class_names=facts.class_names)
 

@@ -68,7 +68,7 @@ def _plain(name: str, value: Any, kind: Any) -> Any:
         value = value.item()
     if not isinstance(value, (bool, int, float, str, list, tuple, dict, type(None))):
         functions = " or a function" if name in USER_FUNCTIONS else ""
-        raise InputError(f"{name}: is a {type(value).__name__}; it must be a number, a text{functions}")
+        raise InputError(f"{name}: is of type {type(value).__name__}; it must be a number, a text{functions}")
     try:
         return json_records.typed(value, kind, name)
     except json_records.RecordError as error:

@@ -1,5 +1,6 @@
 """What networks are made of: layers, their variables, and the network that composes them."""
 
+from estimator_mnist.layers import quiet_import  # noqa: F401  before all that imports TensorFlow
 from estimator_mnist.layers.activations import Activation, gelu, relu, scaled_tanh, sigmoid, tanh
 from estimator_mnist.layers.base import Layer, Weight
 from estimator_mnist.layers.branches import Parallel, Residual

@@ -24,8 +24,6 @@ def of(value: Any, problem: Callable[[str, str], InputError]) -> Tuple[str, int]
         InputError: Made by `problem`: the source is not known, or uses variables of a function around it.
     """
     name, functions = value.__name__, list(_functions_of(value))
-    if name == "<lambda>":
-        raise problem("lambda", "has no name; write it with def")
     free = [name for function in functions for name in function.__code__.co_freevars if name != "__class__"]
     if free:
         raise problem(name, f"uses {free[0]} of the function around it; make that a global")
@@ -107,3 +105,16 @@ def globals_of(source: str) -> List[str]:
         tables += inner.get_children()
         names |= {symbol.get_name() for symbol in inner.get_symbols() if symbol.is_global() and symbol.is_referenced()}
     return sorted(names - defined)
+
+
+def dotted_names_of(source: str) -> List[str]:
+    """Returns the names with dots that a statement reads, such as "xml.dom.minidom", sorted."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        parts: List[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.insert(0, node.attr)
+            node = node.value
+        if parts and isinstance(node, ast.Name):
+            names.add(".".join([node.id, *parts]))
+    return sorted(names)

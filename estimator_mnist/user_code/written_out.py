@@ -34,9 +34,11 @@ def content_of(function: Callable[..., Any], flag: str) -> bytes:
         InputError: It is a lambda, it uses variables of another function, its source is not known, or something that it
             uses cannot be written as source. The text names that.
     """
+    name = getattr(function, "__name__", "")
     if not isinstance(function, type) and not isinstance(inspect.unwrap(function), types.FunctionType):
-        raise InputError(f"{flag}: is a {type(function).__qualname__}; give a function or a class")
-    name = function.__name__
+        raise InputError(f"{flag}: is of type {type(function).__qualname__}; give a function or a class")
+    if name == "<lambda>":
+        raise InputError(f"{flag}: is a lambda; give a function that is written with def")
     writer = _Writer(f"{flag} {name}")
     writer.define(name, function)
     header = f'"""{name}, written out by estimator_mnist."""'
@@ -54,11 +56,13 @@ class _Writer:
         self.futures: List[str] = []
 
     def parts(self) -> List[str]:
-        imports = ["\n".join(sorted(self._imports))] if self._imports else []
+        imports = ["\n".join(sorted({*self._imports}))] if self._imports else []
         return [*imports, *self._definitions]
 
     def define(self, name: str, value: Any) -> None:
         """Writes a function or class, after what it uses. `name`: what the global is called."""
+        if value.__name__ == "<lambda>":
+            raise self._problem(name, "is a lambda; write it with def")
         self._names[name] = self._names[value.__name__] = value
         source, line = function_source.of(value, self._problem)
         if function_source.has_future_annotations(value) and not self.futures:
@@ -74,6 +78,15 @@ class _Writer:
                 self._write(used, namespace[used])
             elif self._names[used] is not namespace[used]:
                 raise self._problem(used, "means different things in the modules that it uses")
+        for dotted in function_source.dotted_names_of(source):
+            root = namespace.get(dotted.partition(".")[0])
+            # `import xml.dom` binds xml. A module's own name tells that from `import numpy as np`.
+            if (
+                dotted in sys.modules
+                and isinstance(root, types.ModuleType)
+                and root.__name__ == dotted.partition(".")[0]
+            ):
+                self._imports.append(f"import {dotted}")
         statements = [source]
         if value.__name__ != name:
             statements.append(f"{name} = {value.__name__}")
