@@ -11,7 +11,8 @@ import tensorflow as tf
 import input_fns
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.distribute.tf_config import Task
-from estimator_mnist.model.model_fn import model_fn
+from estimator_mnist.model import eval_metrics
+from estimator_mnist.model.model_fn import evaluation, model_fn
 from estimator_mnist.model_dir import checkpoints
 from estimator_mnist.system.paths import path_of
 from estimator_mnist.training import run_config
@@ -149,6 +150,7 @@ class _Evaluation:
 
     def __init__(self, estimator: tf.estimator.Estimator, input_fn: InputFn):
         self.input_fn = input_fn
+        self._experiment = experiment = estimator.params["experiment"]
         self._graph = tf.Graph()
         with self._graph.as_default():
             step = tf.compat.v1.train.create_global_step()
@@ -156,18 +158,21 @@ class _Evaluation:
             # Repeated, because recreating an iterator takes longer than a small network's forward pass.
             iterator = tf.compat.v1.data.make_initializable_iterator(batches.repeat())
             features, labels = iterator.get_next()
-            spec = estimator.model_fn(features, labels, tf.estimator.ModeKeys.EVAL, estimator.config)
-            metrics = {**spec.eval_metric_ops, "loss": tf.compat.v1.metrics.mean(spec.loss)}
+            spec = evaluation(experiment, features, labels)
+            # spec.loss is right for batches of any sizes, but rounded in another way than in runs of older versions.
+            loss = eval_metrics.share_of_split_loss(experiment, spec.predictions["logits"], labels)
+            metrics = {**spec.eval_metric_ops, "loss": tf.compat.v1.metrics.mean(loss)}
             self._values = {name: value for name, (value, _) in metrics.items()}
             self._values[tf.compat.v1.GraphKeys.GLOBAL_STEP] = step
             self._batch = tf.group(*(update for _, update in metrics.values()))
+            self._examples = tf.shape(labels)[0]
             self._outputs = {"image": features["image"], "label": labels, **(spec.predictions or {})}
             self._begin = tf.compat.v1.local_variables_initializer()
             self._initial = tf.compat.v1.global_variables_initializer()
             self._saver = tf.compat.v1.train.Saver(sharded=True)
             cardinality = batches.cardinality()
         self._graph.finalize()
-        settings = run_config.session_config(estimator.params["experiment"])  # a cluster's name only its own devices
+        settings = run_config.session_config(experiment)  # a cluster's name only its own devices
         self._session = tf.compat.v1.Session(graph=self._graph, config=settings)
         self._batches, _ = self._session.run((cardinality, iterator.initializer))
         if self._batches < 0:
@@ -183,10 +188,22 @@ class _Evaluation:
                 self._saver.restore(self._session, checkpoint)
         self._session.run(self._begin)
         outputs: Dict[str, List[np.ndarray]] = {name: [] for name in self._outputs if with_outputs}
+        examples = 0
         for _ in range(self._batches):
-            _, of_batch = self._session.run((self._batch, self._outputs if with_outputs else {}))
+            fetched = (self._batch, self._examples, self._outputs if with_outputs else {})
+            _, examples_of_batch, of_batch = self._session.run(fetched)
+            examples += int(examples_of_batch)
             for name, values in of_batch.items():
                 outputs[name].append(values)
         figures = self._session.run(self._values)
+        figures["loss"] = self._mean_loss(figures["loss"], examples)
         arrays = {name: np.concatenate(values) for name, values in outputs.items()}
         return Evaluation(figures, arrays, time.perf_counter() - began)
+
+    def _mean_loss(self, mean_share: np.float32, examples: int) -> np.float32:
+        """Returns the mean loss of the examples. The shares are those of the experiment's split in its batches."""
+        split, size = self._experiment.test_examples, self._experiment.eval_batch_size
+        batches = -(-split // size)
+        if (examples, self._batches) == (split, batches):
+            return mean_share
+        return np.float32(float(mean_share) * split / batches * self._batches / examples)

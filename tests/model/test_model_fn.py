@@ -145,10 +145,8 @@ def test_the_accuracy_of_a_class_counts_only_its_examples():
 @pytest.mark.parametrize("optimizer", OPTIMIZERS_OF_ALL_MODELS)
 @pytest.mark.parametrize("model", MODELS)
 def test_training_lowers_the_loss(model, optimizer, sample):
-    from input_fns.sources import idx
-
-    images, labels = idx.read_split(sample.train.images, sample.train.labels)
-    images, labels = images[:64, ..., None].astype(np.float32) / 255, labels[:64].astype(np.int32)
+    images, labels = (array[:64] for array in sample.train.arrays())
+    images = images.astype(np.float32) / 255
     rate = {"adam": 0.001, "sgd": 0.05, "momentum": 0.01}[optimizer]
     estimator_spec = spec(
         TRAIN,
