@@ -7,7 +7,7 @@ label int32 [n]).
 Importing this package does not import TensorFlow, which takes two seconds: finding the data does not need it.
 """
 
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING, Callable, Sequence, Union
 
 from input_fns.augmentation.displacement_fields import AUGMENTS, Augmentation
 from input_fns.batching.schedule import ALL, Blocks, Share, TrainingBatches
@@ -46,7 +46,7 @@ def train_input_fn(
     start: int = 0,
     steps_per_block: int = 1,
     input: str = "indexed",
-    augment: str = "none",
+    augment: Union[str, Callable] = "none",
     augment_strength: float = 1.0,
     first_examples: int = 0,
     share: Share = ALL,
@@ -63,7 +63,9 @@ def train_input_fn(
         steps_per_block: Up to this many successive batches come as one element, a block, for a caller that cuts it up
             itself. A block never reaches past an epoch or a stop.
         input: One of INPUTS.
-        augment: How to augment the images, one of AUGMENTS; "stream" supports only "none".
+        augment: How to augment the images, one of AUGMENTS, or a function of an image, uint8 [height, width, channels],
+            and a seed, int32 [2], that returns an image of the same dtype and shape. The seed is a function of `seed`,
+            the example and the epoch, for TensorFlow's stateless generators. "stream" supports only "none".
         augment_strength: Multiplies the limits of AUGMENTS.
         first_examples: If positive, each element also carries the images of this many first examples of the split, or
             of all if it holds fewer, as its feature "first_image": uint8 [n, height, width, channels]. They are the

@@ -1,5 +1,6 @@
 """Augments training images, each as a pure function of (seed, example, epoch): resuming needs no saved state."""
 
+import contextlib
 from typing import Callable, Dict, Sequence
 
 import tensorflow as tf
@@ -54,14 +55,21 @@ def _mapped(function: Callable, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tenso
     # AutoGraph would wrap what the function raises in a report of many lines.
     @tf.autograph.experimental.do_not_convert
     def checked(image_and_seed: Sequence[tf.Tensor]) -> tf.Tensor:
-        image = tf.convert_to_tensor(function(*image_and_seed))
+        image = returned = function(*image_and_seed)
+        with contextlib.suppress(TypeError, ValueError):
+            image = tf.convert_to_tensor(returned)
+        if not tf.is_tensor(image):
+            raise _refusal(function, type(returned).__name__, shape)
         if image.dtype != tf.uint8 or not image.shape.is_compatible_with(shape):
-            raise InputError(
-                f"--augment {getattr(function, '__name__', function)}: returns {image.dtype.name} {image.shape} for "
-                f"an image uint8 {shape}; it must return the dtype and the shape that it is given"
-            )
+            raise _refusal(function, f"{image.dtype.name} {image.shape}", shape)
         # A function whose result has no static shape, as that of tf.numpy_function, is checked when it is called.
         return tf.ensure_shape(image, shape)
 
     # One by one: what the function makes of an image must not depend on the others of its batch.
     return tf.map_fn(checked, (images, seeds), fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+
+
+def _refusal(function: Callable, returned: str, shape: tf.TensorShape) -> InputError:
+    name = getattr(function, "__name__", function)
+    must = "it must return the dtype and the shape that it is given"
+    return InputError(f"--augment {name}: returns {returned} for an image uint8 {shape}; {must}")

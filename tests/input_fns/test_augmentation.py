@@ -310,6 +310,7 @@ def test_a_resumed_run_and_each_share_see_what_a_user_s_function_made(synthetic)
         (lambda image, seed: tf.cast(image, tf.float32), r"returns float32 \(12, 10, 1\) for an image uint8 \(12"),
         (lambda image, seed: image[1:], r"returns uint8 \(11, 10, 1\) for an image uint8 \(12, 10, 1\); it must"),
         (lambda image, seed: tf.tile(image, [1, 1, 3]), r"returns uint8 \(12, 10, 3\)"),
+        (lambda image, seed: None, r"returns NoneType for an image uint8 \(12, 10, 1\)"),
     ],
 )
 def test_a_function_that_returns_something_else_is_refused(synthetic, function, message, share):

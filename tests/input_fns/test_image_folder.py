@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import unicodedata
+import zlib
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -17,6 +18,7 @@ from PIL import Image
 from support import ROOT, is_running, wait_until
 
 import input_fns
+from estimator_mnist.predict.pictures import decode
 from input_fns import InputError
 from input_fns.sources import array_cache, image_files, image_folder, image_processes
 
@@ -164,12 +166,30 @@ def test_resized_transparent_pixels_do_not_bleed(tmp_path):
     assert image.shape == (20, 20, 3) and not image[..., 1:].any() and image[10, 10, 0] == 255
 
 
+@pytest.mark.parametrize("size", [(28, 28), (20, 33)], ids=str)
+def test_predict_makes_the_same_image_of_a_picture(tmp_path, digits, size):
+    """A network sees a user's picture as it saw those it was trained on."""
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (28, 28, 4), np.uint8))
+    grey = Image.fromarray(digits[5][0])
+    for content in (
+        saved(noise, "PNG"),
+        saved(noise.convert("RGB"), "JPEG"),
+        saved(noise.convert("CMYK"), "JPEG"),
+        saved(noise.convert("RGB").quantize(50), "GIF"),
+        saved(Image.fromarray(digits[5][0].astype(np.uint16) * 200), "PNG"),
+        saved(grey, "BMP"),
+    ):
+        image = read(tmp_path, content, image_files.Size(*size, True))
+        predicted = decode.prepare(content, decode.Preparation("resize", image.shape))
+        assert np.array_equal(image, predicted)
+    assert (decode.FORMATS, decode.SUFFIXES) == (image_files.FORMATS, image_files.SUFFIXES)
+
+
 def bomb() -> bytes:
     """Returns a PNG that says it has 20,000 x 20,000 pixels."""
     content = bytearray(saved(Image.new("L", (8, 8)), "PNG"))
     content[16:24] = (20_000).to_bytes(4, "big") * 2
-    import zlib
-
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     return bytes(content)
 
