@@ -12,5 +12,6 @@ def macro_f1(labels, logits):
     predicted = tf.one_hot(tf.argmax(logits, axis=-1), classes)
     counts = tf.stack([tf.reduce_sum(actual * predicted, axis=0), tf.reduce_sum(actual + predicted, axis=0)])
     # F1 is a ratio of counts, and so of their means over batches.
-    (hits, members), update = tf.compat.v1.metrics.mean_tensor(counts)
+    means, update = tf.compat.v1.metrics.mean_tensor(counts)
+    hits, members = tf.unstack(means)
     return tf.reduce_mean(tf.math.divide_no_nan(2.0 * hits, members)), update
