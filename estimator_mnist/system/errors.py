@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 from pathlib import Path
 from typing import Iterator, Optional
 
@@ -18,6 +19,8 @@ class RunError(OneLineError):
 
 
 LOST = "lost another task of the cluster; restart all tasks to resume from the newest checkpoint"
+# A line of a user's file in TensorFlow's report, as `user_code.functions` names the file.
+USER_CODE = re.compile(r'File "<[0-9a-f]{12}>/([^"]+)", line (\d+)')
 # The system's messages for a file that cannot be written or is gone. TensorFlow puts them into errors of many classes,
 # and its event writer even into IndexError.
 SYSTEM_ERRORS = [
@@ -80,6 +83,10 @@ def translated(error: Exception, experiment_file: Path, data: input_fns.Data) ->
         return RunError(LOST)
     if isinstance(error, tf.errors.ResourceExhaustedError) and "OOM" in text:
         return RunError(f"out of memory ({text}); try a smaller --batch_size or --eval_batch_size")
+    places = USER_CODE.findall(str(error)) if isinstance(error, tf.errors.OpError) else []
+    if places:  # an op of a user's function: TensorFlow's report ends with where it was made
+        file, line = places[-1]
+        return InputError(f"{file}:{line}: {type(error).__name__}: {text}")
     if is_remote(model_dir):
         return _of_remote(error, model_dir)
     if not experiment_file.exists():

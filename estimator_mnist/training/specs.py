@@ -1,6 +1,7 @@
 """The TrainSpec and the EvalSpec of a run."""
 
-from typing import Optional, Sequence
+import contextlib
+from typing import Iterator, Optional, Sequence
 
 import tensorflow as tf
 
@@ -9,6 +10,24 @@ from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.distribute import strategies
 from estimator_mnist.distribute.tf_config import Task
 from estimator_mnist.training.estimator import InputFn
+from input_fns.errors import reason
+
+
+@contextlib.contextmanager
+def errors_of_augmentation(experiment: Experiment) -> Iterator[None]:
+    """A context that names a user's augmentation where an op of it fails while the input is read.
+
+    Raises:
+        UserCodeError: An op of the user's function failed.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        augment = experiment.user_function("augment")
+        # The project's own ops of the input pipeline cannot fail on images and labels that were checked.
+        if augment and "[[IteratorGetNext" in str(error):
+            raise augment.refuse(f"failed: {type(error).__name__}: {reason(error)}") from error
+        raise
 
 
 def training_spec(

@@ -13,7 +13,7 @@ from estimator_mnist.training.estimator import Estimator
 from estimator_mnist.training.histograms import Histograms
 from estimator_mnist.training.hooks import EvaluationLog, EvaluationSaver, Trace, TrainingLog
 from estimator_mnist.training.job import Cluster, Job
-from estimator_mnist.training.specs import evaluation_spec, training_spec
+from estimator_mnist.training.specs import errors_of_augmentation, evaluation_spec, training_spec
 from input_fns import InputError
 
 PROFILE = "profile"  # folder in the model_dir for --profile
@@ -103,7 +103,8 @@ def _train_and_evaluate(
     traces = [Trace(job.model_dir / PROFILE)] if experiment.profile else []
     train_spec = training_spec(experiment, job.data, start, [*first, log, saver, *traces], job.task)
     eval_spec = evaluation_spec(experiment, estimator.split_input_fn, observers)
-    tf.estimator.train_and_evaluate(estimator, train_spec, eval_spec)
+    with errors_of_augmentation(experiment):
+        tf.estimator.train_and_evaluate(estimator, train_spec, eval_spec)
 
 
 def wait_for_evaluator(job: Job, cluster: Cluster) -> None:

@@ -19,7 +19,7 @@ from estimator_mnist.training.cluster.hooks import StopAtEnd
 from estimator_mnist.training.cluster.peer_monitor import POLL_SECONDS, PeerMonitor
 from estimator_mnist.training.hooks import EvaluationLog, TrainingLog
 from estimator_mnist.training.job import Cluster, Job
-from estimator_mnist.training.specs import evaluation_spec, training_spec
+from estimator_mnist.training.specs import errors_of_augmentation, evaluation_spec, training_spec
 from input_fns import InputError
 
 VISIBLE_SECONDS = 10.0  # that a network file system may take to show a file of the chief
@@ -83,7 +83,8 @@ def take_part(job: Job, cluster: Cluster, clean: bool) -> bool:
         observers = [EvaluationLog(job.experiment.evaluated_split, job.progress.evaluated), exporters.BestKeeper()]
         eval_spec = evaluation_spec(job.experiment, estimator.split_input_fn, observers, THROTTLE_SECONDS)
         cluster.monitor.start()
-        tf.estimator.train_and_evaluate(estimator, train_spec, eval_spec)
+        with errors_of_augmentation(job.experiment):
+            tf.estimator.train_and_evaluate(estimator, train_spec, eval_spec)
     job.stopper.deferring = False
     cluster.monitor.over()
     if job.stopper.requested:
