@@ -74,10 +74,9 @@ def checked_array(images: Any, image_shape: Tuple[int, int, int]) -> np.ndarray:
     if array.size == 0 and len(array) == 0:
         return np.zeros([0, *image_shape], np.uint8)
     if array.shape[1:] != image_shape and not (channels == 1 and array.shape[1:] == (height, width)):
-        grey = f" or [n, {height}, {width}]" if channels == 1 else ""
-        raise InputError(
-            f"images: have the shape {list(array.shape)}; this network takes [n, {height}, {width}, {channels}]{grey}"
-        )
+        takes = f"[n, {height}, {width}, {channels}]" + (f" or [n, {height}, {width}]" if channels == 1 else "")
+        hint = "; give one image as images[None]" if array.shape in (image_shape, (height, width)) else ""
+        raise InputError(f"images: have the shape {list(array.shape)}; this network takes {takes}{hint}")
     whole = array.dtype.kind in "iu"
     lowest, highest = array.min(), array.max()
     if not (lowest >= 0 and highest <= (255 if whole else 1)):  # also where one of them is NaN

@@ -8,14 +8,16 @@ import shutil
 import signal
 import subprocess
 import termios
+import unicodedata
 from pathlib import Path
+from typing import List, Tuple
 
 import numpy as np
 import pytest
 from PIL import Image
 from support import PATIENCE, wait_until
 
-from estimator_mnist.predict import answer_table
+from estimator_mnist.predict import answer_table, command, fonts
 from estimator_mnist.predict.answer import Answer
 from estimator_mnist.predict.contact_sheet import ContactSheets
 from estimator_mnist.system.interpreter import module_command
@@ -261,3 +263,71 @@ def test_control_characters_of_class_names_do_not_reach_the_terminal(tmp_path, c
     sheets.add(answers)
     sheets.close()
     assert (tmp_path / "sheet.png").exists()
+
+
+LONG_NAMES = [f"Ein sehr langer Name einer Klasse, der Nummer {number} von dreihundert" for number in range(300)]
+SCRIPTS = ["猫", "кошка", "قطة", "größte Katze", "😀", "e\u0301te\u0301"]
+
+
+def answers_of(names: List[str], image_shape: Tuple[int, int, int], count: int = 40) -> List[Answer]:
+    """Returns answers of which each gives another class the most."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, *image_shape), np.uint8)
+    logits = random.normal(size=(count, len(names))) + 20 * np.eye(count, len(names))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return [Answer(f"{number}.png", images[number], probabilities[number], None) for number in range(count)]
+
+
+def test_a_table_of_many_and_long_class_names_stays_narrow_and_says_which(capsys):
+    answers = answers_of(LONG_NAMES, (32, 32, 3))
+    assert list(answer_table.print_table([answers], LONG_NAMES)) == [answers]
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 120 and len(lines) == 42
+    for number, line in enumerate(lines[2:]):
+        assert "Ein sehr" in line and f"{number} von dreihundert " in line and "..." in line
+
+
+def test_columns_are_aligned_in_every_script(capsys):
+    answers = answers_of(SCRIPTS, (28, 28, 1), count=6)
+    assert list(answer_table.print_table([answers], SCRIPTS)) == [answers]
+    header, _, *rows = capsys.readouterr().out.splitlines()
+    starts = set()
+    for row, name in zip(rows, SCRIPTS):
+        before = row[: row.index("%")]
+        assert name in before
+        wide = sum(unicodedata.east_asian_width(char) in "WF" for char in before)
+        starts.add(len(before) + wide - sum(unicodedata.combining(char) > 0 for char in before))
+    assert len(starts) == 1 and starts == {header.index("probability") + len("probability") - 1}
+
+
+def test_json_can_be_read_by_people_and_by_programs(capsys):
+    names = [*SCRIPTS, "a\x1b[31m\u2028\u0085b"]
+    answers = [*answers_of(names, (28, 28, 1), count=7), Answer(os.fsdecode(b"\xff.png"), None, None, "is empty")]
+    assert list(command.print_json(iter([answers]), names)) == [answers]
+    text = capsys.readouterr().out
+    assert all(name in text for name in SCRIPTS) and all(char.isprintable() or char == "\n" for char in text)
+    objects = json.loads(text)
+    assert [one["label"] for one in objects] == [*names, None] and objects[-1]["file"] == os.fsdecode(b"\xff.png")
+
+
+@pytest.mark.parametrize("image_shape", [(28, 28, 1), (32, 32, 3), (8, 8, 3), (500, 200, 3), (1, 4096, 1)], ids=str)
+def test_contact_sheets_show_colours_and_keep_their_size(image_shape, tmp_path):
+    names = [*SCRIPTS, *LONG_NAMES]
+    answers = answers_of(names, image_shape, count=20)
+    sheets = ContactSheets(tmp_path / "sheet.png", names, image_shape[:2])
+    sheets.add(answers)
+    sheets.close()
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width <= 16 * 200 and sheet.height <= 2 * 200
+        pixels = np.asarray(sheet).astype(int)
+    coloured = np.ptp(pixels, axis=2).max() > 100
+    assert coloured == (image_shape[2] == 3), "all answers are sure, and their texts grey"
+
+
+def test_a_text_has_a_font_or_is_escaped():
+    for text in ("seven", "größte", "кошка", "αβγ"):
+        font, shown = fonts.font_for(text, 11)
+        assert shown == text and font.getlength(text) > 5
+        assert len({bytes(font.getmask(char)) for char in text}) > 2, "the characters do not all look the same"
+    unassigned = "x\U000e0fff"
+    assert fonts.font_for(unassigned, 11)[1] == "x\\U000e0fff"
