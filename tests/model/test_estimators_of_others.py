@@ -370,7 +370,7 @@ def test_a_model_is_exported_with_an_input_receiver_of_their_own_and_without_ass
 
 
 def test_training_stops_early_where_the_loss_does_not_decrease(digits, tmp_path):
-    experiment = Experiment(model="dense", batch_size=50, train_examples=500, train_steps=400, learning_rate=1.0)
+    experiment = Experiment(model="dense", batch_size=50, train_examples=500, train_steps=400, learning_rate=1e-9)
     config = tf.estimator.RunConfig(save_checkpoints_steps=5)
     estimator = estimator_in(tmp_path, experiment, config=config)
     stop = tf.estimator.experimental.stop_if_no_decrease_hook(
@@ -400,7 +400,7 @@ def test_strategies_that_the_input_is_not_divided_for_are_refused_in_one_line(di
 
 def test_the_documented_program_trains_and_evaluates(tmp_path):
     program = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)[0]
-    assert len(program.splitlines()) <= 16
+    assert len([line for line in program.splitlines() if line]) <= 15
     script = tmp_path / "program.py"
     script.write_text(program)
     done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
