@@ -44,7 +44,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         parser.error(f"--only: name some of {', '.join(PARTS)}")
     data = input_fns.find(input_fns.Request("mnist", "tfds"))
     assert data.train.images is not None
-    options.idx_dir = data.train.images.parent
+    options.data_dir = data.train.images.parent
     figures = {name: PARTS[name](options) for name in options.only}
     out = Path(options.out).resolve()
     all_figures = update_json(out / "job.json", figures)
@@ -130,7 +130,7 @@ def _fixed(options: argparse.Namespace) -> Figures:
             add(f"{model}: an evaluation, with its share of the work done once", _evaluation(many) / (1 + FIXED_EVALS))
             add(f"{model}: a further evaluation", (_evaluation(many) - _evaluation(few)) / (FIXED_EVALS - 1))
             for name, peer in (("a bare forward pass", "forward"), ("a checkpoint", "checkpoints")):
-                printed = run(module_command(f"benchmarks.peers.{peer}", model, options.idx_dir, 10)).stdout
+                printed = run(module_command(f"benchmarks.peers.{peer}", model, options.data_dir, 10)).stdout
                 add(f"{model}: {name}", statistics.median(json.loads(printed)["seconds"]))
     rows = [
         [name, f"{statistics.median(values):.3f}", spread(values, 3), len(values)] for name, values in seconds.items()

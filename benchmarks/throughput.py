@@ -83,13 +83,13 @@ def main(argv: Optional[List[str]] = None) -> int:
     return 0
 
 
-def _compete(model: str, contestants: List[Contestant], rounds: int, idx_dir: Path) -> Dict[str, List[float]]:
+def _compete(model: str, contestants: List[Contestant], rounds: int, data_dir: Path) -> Dict[str, List[float]]:
     pythons = {c.environment: _python(c.environment) for c in contestants}
     contestants = [c for c in contestants if pythons[c.environment]]
     figures: Dict[str, List[float]] = {contestant.name: [] for contestant in contestants}
     for number in range(rounds):
         for contestant in contestants:
-            figure = _run(str(pythons[contestant.environment]), contestant, model, idx_dir)
+            figure = _run(str(pythons[contestant.environment]), contestant, model, data_dir)
             if figure is None:
                 continue
             figures[contestant.name].append(figure)
@@ -97,10 +97,10 @@ def _compete(model: str, contestants: List[Contestant], rounds: int, idx_dir: Pa
     return {name: values for name, values in figures.items() if values}
 
 
-def _run(python: str, contestant: Contestant, model: str, idx_dir: Path) -> Optional[float]:
+def _run(python: str, contestant: Contestant, model: str, data_dir: Path) -> Optional[float]:
     """Returns the images per second of a contestant, None if it failed."""
     peer = f"benchmarks.peers.{contestant.module}"
-    command = module_command(peer, model, idx_dir, contestant.variant, python=python)
+    command = module_command(peer, model, data_dir, contestant.variant, python=python)
     (finished,) = run_together([Program(command, environment=QUIET)], TIMEOUT_SECONDS)
     try:
         return float(json.loads(finished.stdout.splitlines()[-1])["images_per_second"])

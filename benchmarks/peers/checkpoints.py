@@ -1,6 +1,6 @@
 """How long training waits for a checkpoint to be written, by the saver of the main job.
 
-    python -I estimator_mnist/system/run_module.py benchmarks.peers.checkpoints MODEL IDX_DIR CHECKPOINTS
+    python -I estimator_mnist/system/run_module.py benchmarks.peers.checkpoints MODEL DATA_DIR CHECKPOINTS
 
 Prints one line of JSON: {"seconds": [a value for each checkpoint]}.
 """
@@ -23,7 +23,7 @@ from input_fns import Split, train_input_fn
 name, folder, checkpoints = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.FATAL)
 experiment = Experiment(model=name, batch_size=SIZES[name][0], train_steps=10 * checkpoints, evals=checkpoints)
-split = Split("train", 60_000, (28, 28, 1), folder / "train-images-idx3-ubyte", folder / "train-labels-idx1-ubyte")
+split = Split("train", 60_000, (28, 28, 1), folder / "train-images.npy", folder / "train-labels.npy")
 seconds: List[float] = []
 
 

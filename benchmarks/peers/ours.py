@@ -23,8 +23,8 @@ experiment = Experiment(
     train_steps=task.warm_up + task.steps,
     evals=1,
 )
-folder = Path(task.idx_dir)
-split = Split("train", 60_000, (28, 28, 1), folder / "train-images-idx3-ubyte", folder / "train-labels-idx1-ubyte")
+folder = Path(task.data_dir)
+split = Split("train", 60_000, (28, 28, 1), folder / "train-images.npy", folder / "train-labels.npy")
 times: List[Tuple[int, float]] = []
 
 

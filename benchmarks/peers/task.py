@@ -17,7 +17,7 @@ class Task(NamedTuple):
     warm_up: int  # steps before the measured ones
     steps: int  # measured steps
     variant: str  # of the peer
-    idx_dir: str  # folder of the four decoded IDX files of MNIST
+    data_dir: str  # folder of the four decoded .npy files of MNIST
 
 
 SIZES = {"dense": (64, 300, 3000), "conv": (128, 15, 105)}
@@ -26,16 +26,15 @@ LEARNING_RATE = 0.001
 
 
 def from_command_line() -> Task:
-    """Reads MODEL IDX_DIR VARIANT."""
-    model, idx_dir, variant = sys.argv[1:4]
-    return Task(model, *SIZES[model], variant, idx_dir)
+    """Reads MODEL DATA_DIR VARIANT."""
+    model, data_dir, variant = sys.argv[1:4]
+    return Task(model, *SIZES[model], variant, data_dir)
 
 
 def images_and_labels(task: Task) -> Tuple[np.ndarray, np.ndarray]:
     """Returns the training split: float32 [60000, 28, 28, 1] in [0, 1], and int32 [60000]."""
-    images = np.fromfile(Path(task.idx_dir, "train-images-idx3-ubyte"), np.uint8, offset=16)
-    labels = np.fromfile(Path(task.idx_dir, "train-labels-idx1-ubyte"), np.uint8, offset=8)
-    return images.reshape(-1, 28, 28, 1).astype(np.float32) / np.float32(255), labels.astype(np.int32)
+    images, labels = (np.load(Path(task.data_dir, f"train-{kind}.npy")) for kind in ("images", "labels"))
+    return images.astype(np.float32) / np.float32(255), labels
 
 
 def measure(task: Task, train: Callable[[int], object]) -> None:

@@ -46,22 +46,6 @@ def is_gzipped(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def read_split(images_path: Path, labels_path: Path) -> Tuple[np.ndarray, np.ndarray]:
-    """Reads and checks both files of a split.
-
-    Returns:
-        Images, uint8 [n, height, width] in [0, 255], and labels, uint8 [n].
-
-    Raises:
-        InputError: As `check_split`.
-    """
-    shape = check_split(images_path, labels_path)
-    images, labels = (
-        np.concatenate(list(parts(path, kind, 1))) for path, kind in ((images_path, "images"), (labels_path, "labels"))
-    )
-    return images.reshape(shape), labels
-
-
 def check_split(images_path: Path, labels_path: Path) -> Tuple[int, int, int]:
     """Checks both files of a split in constant memory.
 
@@ -80,22 +64,31 @@ def check_split(images_path: Path, labels_path: Path) -> Tuple[int, int, int]:
     return examples, height, width
 
 
-def parts(path: Path, kind: str, size: int) -> Iterator[np.ndarray]:
-    """Yields the array of a file that has been checked, uint8, in parts of about a megabyte.
+def parts(path: Path, kind: str, shape: Tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Yields the array of a file that has been checked, in parts of about a megabyte.
 
     Args:
         path: The file, plain or gzipped.
         kind: "images" or "labels".
-        size: Bytes of an example. A part holds whole examples.
+        shape: Of the array, which begins with the number of examples.
+
+    Yields:
+        uint8 [some examples, *shape[1:]].
 
     Raises:
-        InputError: The file cannot be read.
+        InputError: The file cannot be read, or has become shorter.
     """
+    size, left = int(np.prod(shape[1:])), shape[0]
     try:
         with _opened(path) as file:
             file.read(HEADER[kind])
-            for part in _chunks(file, max(1, CHUNK // size) * size):
-                yield np.frombuffer(part, np.uint8)
+            while left:
+                count = min(left, max(1, CHUNK // size))
+                part = file.read(count * size)
+                if len(part) < count * size:
+                    raise InputError(f"{path}: has become shorter while it was read")
+                yield np.frombuffer(part, np.uint8).reshape(count, *shape[1:])
+                left -= count
     except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
 
@@ -104,7 +97,7 @@ def _check(path: Path, kind: str) -> Tuple[int, ...]:
     """Returns the shape in a file's header."""
     try:
         with _opened(path) as file:
-            header, size = file.read(HEADER[kind]), sum(map(len, _chunks(file, CHUNK)))
+            header, size = file.read(HEADER[kind]), sum(map(len, _chunks(file)))
     except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
     magic, *shape = np.frombuffer(header[: len(header) // 4 * 4], ">i4").tolist() or [None]
@@ -126,13 +119,14 @@ def _opened(path: Path) -> Iterator[Any]:
         yield file
 
 
-def _chunks(file: Any, size: int) -> Iterator[bytes]:
-    return iter(lambda: file.read(size), b"")
+def _chunks(file: Any) -> Iterator[bytes]:
+    return iter(lambda: file.read(CHUNK), b"")
 
 
 def to_bytes(array: np.ndarray) -> bytes:
-    """Returns the content of an IDX file that holds an array, uint8 of any number of dimensions."""
-    return header(array) + np.ascontiguousarray(array, np.uint8).tobytes()
+    """Returns the content of an IDX file of bytes that holds an array of integers from 0 to 255."""
+    array = np.ascontiguousarray(array, np.uint8)
+    return header(array) + array.tobytes()
 
 
 def header(array: np.ndarray) -> bytes:

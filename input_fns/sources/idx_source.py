@@ -60,14 +60,13 @@ def _fill(writer: Writer, request: Request, files: Dict[Tuple[str, str], Path]) 
         raise InputError(f"{files['test', 'images']}: its images are {sizes}")
     for split, (examples, height, width) in shapes.items():
         images, labels = writer.split(split, examples, (*(request.size or (height, width)), 1))
-        at = 0
-        for part in idx.parts(files[split, "images"], "images", height * width):
-            count = len(part) // (height * width)
-            resizing.fill(images[at : at + count], part.reshape(count, height, width, 1))
-            at += count
-        at = 0
-        for part in idx.parts(files[split, "labels"], "labels", 1):
-            labels[at : at + len(part)] = part
-            at += len(part)
+        first = 0
+        for part in idx.parts(files[split, "images"], "images", (examples, height, width, 1)):
+            resizing.fill(images[first : first + len(part)], part)
+            first += len(part)
+        first = 0
+        for part in idx.parts(files[split, "labels"], "labels", (examples,)):
+            labels[first : first + len(part)] = part
+            first += len(part)
         largest = max(largest, int(labels.max()))
     return [str(label) for label in range(largest + 1)]

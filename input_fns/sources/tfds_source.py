@@ -189,7 +189,7 @@ def _info(builder: Any, request: Request, prepared: bool = True) -> _Info:
     features, (image_key, label_key) = dict(info.features.items()), keys(info)
     image, label = features.get(image_key), features.get(label_key)
     shape = getattr(image, "shape", None)
-    if not isinstance(shape, tuple):
+    if image is None or not isinstance(shape, tuple):
         raise InputError(f"{flag}: has no image")
     if len(shape) != 3 or shape[2] not in (1, 3) or image.np_dtype != np.uint8:
         kind = f"{image.np_dtype.__name__} images of shape {shape}"

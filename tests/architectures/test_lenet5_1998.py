@@ -17,7 +17,6 @@ from estimator_mnist.layers import scaled_tanh
 from estimator_mnist.model import losses, schedules
 from estimator_mnist.model.model_fn import model_fn
 from input_fns import InputError
-from input_fns.sources import idx
 
 ROWS = [
     ("input", (32, 32, 1), 0),
@@ -39,8 +38,8 @@ def experiment(**fields) -> Experiment:
 
 @pytest.fixture(scope="module")
 def digits(sample):
-    images, labels = idx.read_split(sample.train.images, sample.train.labels)
-    return images[:40, ..., None].astype(np.float32) / 255, labels[:40].astype(np.int32)
+    images, labels = sample.train.arrays()
+    return images[:40].astype(np.float32) / 255, labels[:40]
 
 
 @pytest.fixture(scope="module")

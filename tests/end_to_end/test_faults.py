@@ -243,7 +243,8 @@ def test_a_corrupt_record_in_a_stream_is_one_line(tmp_path, mnist):
 
 def test_a_label_out_of_range_in_idx_files_is_one_line(tmp_path, sample):
     for (split, kind), name in idx.FILE_NAMES.items():
-        shutil.copy(getattr(getattr(sample, split), kind), tmp_path / name)
+        images, labels = getattr(sample, split).arrays()
+        (tmp_path / name).write_bytes(idx.to_bytes(images[..., 0] if kind == "images" else labels))
     labels = tmp_path / idx.FILE_NAMES["train", "labels"]
     labels.write_bytes(labels.read_bytes()[:-1] + b"\x63")
     flags = ["--source", "idx", "--idx_dir", str(tmp_path), "--model", "dense"]

@@ -88,10 +88,10 @@ def test_corrupt_idx_files_give_data_or_one_line(which, corruption, zipped):
             content = corrupted(content, *corruption) if (split, kind) == which else content
             Path(scratch, name).write_bytes(content)
         try:
-            data = input_fns.find("mnist", "idx", idx_dir=scratch)
+            data = input_fns.find(input_fns.Request("mnist", "idx", idx_dir=scratch))
             assert data.train.examples == data.test.examples == 20
-            images, labels = idx.read_split(data.train.images, data.train.labels)
-            assert images.shape == (20, *data.image_shape[:2]) and labels.max() < 10
+            images, labels = data.train.arrays()
+            assert images.shape == (20, *data.image_shape) and labels.max() < 10
         except InputError as error:
             one_line(error)
 
