@@ -7,15 +7,12 @@ from typing import Callable, Iterator
 from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.remote_path import RemoteError
 from estimator_mnist.system.tensorflow_setup import quiet_within
+from input_fns.sources.request import silence
 
 Say = Callable[[str], None]
 
 # Graphs belong to threads. The switch of control flow, matplotlib's style and the log levels belong to the process.
 _turn = threading.RLock()
-
-
-def silence(line: str) -> None:
-    """Says nothing."""
 
 
 @contextlib.contextmanager

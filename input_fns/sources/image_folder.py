@@ -17,7 +17,7 @@ from input_fns.errors import InputError
 from input_fns.sources import array_cache, class_order, held_out, image_listing, image_processes
 from input_fns.sources.image_files import ImageFileError, Size, read_image
 from input_fns.sources.image_listing import Listing
-from input_fns.sources.request import Request
+from input_fns.sources.request import Request, silence
 
 VERSION = 1  # of how files become images and in which order: another one makes cached data anew
 BLOCK = 4096  # images copied at a time
@@ -140,7 +140,7 @@ class _Progress:
         self._bar: Any = None
 
     def __enter__(self) -> "_Progress":
-        if sys.stderr is not None and sys.stderr.isatty():
+        if self._say is not silence and sys.stderr is not None and sys.stderr.isatty():
             import tqdm
 
             self._bar = tqdm.tqdm(desc=self._text, total=self._count, unit=" images", delay=1, leave=False)

@@ -108,3 +108,7 @@ class Request:
             limit = f"sides from 1 to {LARGEST_SIDE} pixels"
             raise InputError(f"--image_size {self.image_size}: must be H or HxW, as in 32 or 32x48, with {limit}")
         return height, width
+
+
+def silence(line: str) -> None:
+    """Says nothing: with it as `say`, a source shows no progress bar either."""

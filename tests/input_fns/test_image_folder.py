@@ -1,14 +1,15 @@
 """A user's folder of images: every kind of file, every way in which a folder can be wrong, and the cache."""
 
+import io
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import unicodedata
 import zlib
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -21,6 +22,7 @@ import input_fns
 from estimator_mnist.predict.pictures import decode
 from input_fns import InputError
 from input_fns.sources import array_cache, image_files, image_folder, image_processes
+from input_fns.sources.request import silence
 
 SCRIPT = "import sys; from input_fns.sources import image_folder; from input_fns import Request; " + (
     "image_folder.decoded(Request(image_dir=sys.argv[1]), lambda line: print(line, flush=True))"
@@ -67,7 +69,7 @@ def examples(facts: array_cache.Facts, *splits: str) -> List[Tuple[str, bytes]]:
 
 
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    file = BytesIO()
+    file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
 
@@ -543,6 +545,29 @@ def test_ctrl_c_ends_the_reading_and_leaves_nothing(tmp_path, digits, cache):
     # One that the signal reached in the middle of its start ends by itself, for nobody holds its input any more.
     wait_until(lambda: not any(map(is_running, pids)), seconds=10)
     assert not list(cache.glob("estimator_mnist/*/*"))
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_shows_progress_on_a_terminal_unless_all_is_silent(tmp_path, digits, monkeypatch):
+    own = write(tmp_path / "own", digits, 150)
+    read_image = image_files.read_image
+
+    def slowly(*arguments: Any) -> np.ndarray:
+        time.sleep(0.01)
+        return read_image(*arguments)
+
+    monkeypatch.setattr(image_processes, "FEW", 1000)  # all of them in this process
+    monkeypatch.setattr(image_processes, "read_image", slowly)
+    shown = []
+    for say in (print, silence):
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        shutil.rmtree(decoded(own, say).folder)
+        shown.append(sys.stderr.getvalue())
+    assert "reading own:" in shown[0] and "/450" in shown[0] and not shown[1]
 
 
 def test_decoding_needs_no_tensorflow(tmp_path, digits):
