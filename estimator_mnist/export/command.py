@@ -12,7 +12,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 import input_fns
 from estimator_mnist.config.experiment import FILE_NAME, Experiment
 from estimator_mnist.export import runtimes
-from estimator_mnist.export.formats import FORMATS, INT8_LOSS, Format, Source
+from estimator_mnist.export.formats import FORMATS, INT8_IMAGES, INT8_LOSS, Format, Source
 from estimator_mnist.export.throughput import as_float
 from estimator_mnist.model import cpu_parallelism, serving_signatures
 from estimator_mnist.model_dir import checkpoints, saved_models
@@ -46,7 +46,7 @@ def export(
     """Writes a checkpoint in some formats to model_dir/export.
 
     A format appears under its name only after a check on the whole evaluated split. It must predict the same classes as
-    the Estimator; int8 may lose up to INT8_LOSS of accuracy instead.
+    the Estimator; int8 may lose up to INT8_LOSS of accuracy, or INT8_IMAGES images, instead.
 
     Args:
         experiment: The experiment of the model_dir.
@@ -160,8 +160,9 @@ class _Reference(NamedTuple):
             text = f"it classifies {differing:,} of {len(self.labels):,} images differently from the Estimator"
             return text if differing else None
         accuracy, estimators_accuracy = self._accuracy(outcome), self._accuracy(self.outcome)
-        if accuracy < estimators_accuracy - INT8_LOSS - EPSILON:
-            limit = f"more than {100 * INT8_LOSS:.1f} points below {terminal.percent(estimators_accuracy)}"
+        allowed = max(INT8_LOSS, INT8_IMAGES / len(self.labels))
+        if accuracy < estimators_accuracy - allowed - EPSILON:
+            limit = f"more than {100 * allowed:.2g} points below {terminal.percent(estimators_accuracy)}"
             return f"its accuracy is {terminal.percent(accuracy)}, {limit}"
         return None
 

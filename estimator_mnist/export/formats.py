@@ -21,6 +21,7 @@ from input_fns.errors import reason
 
 ONNX_OPSET = 18
 INT8_LOSS = 0.001  # the most accuracy that int8 may cost
+INT8_IMAGES = 3  # as many it may always cost: of a small split, INT8_LOSS is a fraction of an image
 
 
 class Source(NamedTuple):
