@@ -12,11 +12,15 @@ from tqdm import tqdm
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.evaluation.metrics import Classified
 from estimator_mnist.model_dir.results import FILE_NAME
-from estimator_mnist.system.terminal import percent, printable, say, table
+from estimator_mnist.system.terminal import metric_value, percent, printable, say, shortened, table
 from estimator_mnist.training.progress import Progress
 from input_fns import Data
 
 SHOWN_PREDICTIONS = 6
+MOST_COLUMNS = 12  # one for each class; of more classes, the TOP ones of each image are shown
+TOP = 5
+NAME_LENGTH = 20  # characters of a class name in a table
+SHOWN_NAMES = 20  # of classes, in a line
 # Environment variable: a pipe to the process that shows the progress of this one.
 PROGRESS_PIPE = "ESTIMATOR_MNIST_PROGRESS_PIPE"
 
@@ -78,7 +82,7 @@ class TerminalProgress(Progress):
         """Prints the result of an evaluation.
 
         Args:
-            result: "global_step", "loss" and "accuracy".
+            result: "global_step", "loss", "accuracy" and, by its name, the user's metric.
             just_trained: Whether the evaluated step is the one that training has reached: then its scalars are printed.
         """
         step = int(result["global_step"])
@@ -86,10 +90,10 @@ class TerminalProgress(Progress):
         parts = [f"step {step:>{len(str(self._experiment.total_steps))}}, epoch {epoch:.3g}:"]
         if self._scalars and just_trained:
             parts.append(f"train {_describe(self._scalars)};")
-        parts.append(
-            f"{self._experiment.evaluated_split} loss {result['loss']:.4f}, accuracy {percent(result['accuracy'])}"
-        )
-        say(" ".join(parts))
+        figures = [f"loss {result['loss']:.4f}", f"accuracy {percent(result['accuracy'])}"]
+        if self._experiment.metric:
+            figures.append(f"{self._experiment.metric_name} {result[self._experiment.metric_name]:.4f}")
+        say(" ".join([*parts, self._experiment.evaluated_split, ", ".join(figures)]))
 
 
 def _describe(scalars: Dict[str, float]) -> str:
@@ -104,7 +108,10 @@ def show_data(data: Data, evaluated_split: str = "test") -> None:
     say(printable(data.description))
     shape = "x".join(map(str, data.image_shape))
     say(f"{data.train.examples:,} training and {data.test.examples:,} {evaluated_split} images, {shape}, uint8")
-    say(f"{len(data.class_names)} classes: {printable(', '.join(data.class_names))}\n")
+    names = data.class_names
+    shown = ", ".join(printable(name) for name in names[:SHOWN_NAMES])
+    more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+    say(f"{len(names):,} class{'es' if len(names) != 1 else ''}: {shown}{more}\n")
 
 
 def network_table(rows: Sequence[Any]) -> str:
@@ -121,18 +128,29 @@ def show_results(results: Dict[str, Any]) -> None:
         results: The content of results.json.
     """
     untrained, final, best = results["untrained"], results["final"], results["best"]
-    split = f"{results['evaluated_split']} split"
+    split, best_metric = f"{results['evaluated_split']} split", results["best_metric"]
     train_loss, seconds = results["train_loss"], results["seconds"]["training"]
+    by = "" if best_metric == "accuracy" else f" by {best_metric}"
+    metrics = results["metrics"]
+
+    def of_metrics(when: str) -> List[str]:
+        return [metric_value(values[when]) for values in metrics.values()]
+
+    none = [""] * len(metrics)
     rows: List[Sequence[str]] = [
-        [f"{split}, untrained", f"{untrained['test_loss']:.4f}", percent(untrained["test_accuracy"])],
-        ["training, mean of the first epoch", f"{train_loss[0]:.4f}", ""],
-        ["training, mean of the last epoch", f"{train_loss[-1]:.4f}", ""],
-        [f"{split}, trained", f"{final['test_loss']:.4f}", percent(final["test_accuracy"])],
-        [f"{split}, best (step {best['global_step']:,})", "", percent(best["test_accuracy"])],
+        [f"{split}, untrained", *_loss_and_accuracy(untrained), *of_metrics("untrained")],
+        ["training, mean of the first epoch", f"{train_loss[0]:.4f}", "", *none],
+        ["training, mean of the last epoch", f"{train_loss[-1]:.4f}", "", *none],
+        [f"{split}, trained", *_loss_and_accuracy(final), *of_metrics("final")],
+        [f"{split}, best{by} (step {best['global_step']:,})", "", percent(best["test_accuracy"]), *of_metrics("best")],
     ]
-    say("\n" + table(rows, ["", "loss", "accuracy"]))
+    say("\n" + table(rows, ["", "loss", "accuracy", *metrics]))
     speed = f"{results['images_per_second']:,.0f} images/s"
     say(f"\nTraining took {seconds:.1f} s from the first epoch to the last ({len(train_loss)}), at {speed}.")
+
+
+def _loss_and_accuracy(figures: Dict[str, float]) -> List[str]:
+    return [f"{figures['test_loss']:.4f}", percent(figures["test_accuracy"])]
 
 
 def show_files(model_dir: Path) -> None:
@@ -146,16 +164,33 @@ def show_files(model_dir: Path) -> None:
 
 
 def show_predictions(classified: Classified, class_names: Sequence[str]) -> None:
-    """Prints the logits and the softmax, in percent, of the first images.
+    """Prints what the network answers to the first images.
+
+    With few classes these are the logits and the softmax, in percent, of each. With many they are the most probable
+    classes.
 
     Args:
         classified: The evaluated split, classified.
-        class_names: The columns.
+        class_names: Of the classes.
     """
+    names = [shortened(printable(name), NAME_LENGTH) for name in class_names]
+    header = [f"{classified.split} image", "label"]
+    if len(names) > MOST_COLUMNS:
+        say("\n" + table(_top_classes(classified, names), [*header, *(f"no. {place + 1}" for place in range(TOP))]))
+        return
     rows: List[List[str]] = []
-    names = [printable(name) for name in class_names]
     for index, label in enumerate(classified.labels[:SHOWN_PREDICTIONS]):
         logits, probabilities = classified.logits[index], classified.probabilities[index]
         rows.append([str(index), names[label], "logits", *(f"{value:.1f}" for value in logits)])
         rows.append(["", "", "softmax %", *(f"{100 * value:.2f}" for value in probabilities)])
-    say("\n" + table(rows, [f"{classified.split} image", "label", "", *names]))
+    say("\n" + table(rows, [*header, "", *names]))
+
+
+def _top_classes(classified: Classified, names: Sequence[str]) -> List[List[str]]:
+    """Returns a row for each of the first images: its number, its label, and the most probable classes."""
+    rows = []
+    for index, label in enumerate(classified.labels[:SHOWN_PREDICTIONS]):
+        probabilities = classified.probabilities[index]
+        top = (-probabilities).argsort(kind="stable")[:TOP]
+        rows.append([str(index), names[label], *(f"{names[best]} {100 * probabilities[best]:.2f}%" for best in top)])
+    return rows

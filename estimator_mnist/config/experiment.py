@@ -49,6 +49,11 @@ class Experiment(Settings):
         return len(self.class_names)
 
     @property
+    def metric_name(self) -> str:
+        """The name of the user's metric in evaluations and results; "" without --metric."""
+        return user_code.parse(self.metric).function if self.metric else ""
+
+    @property
     def evaluated_split(self) -> str:
         """The split that the run is evaluated on: "test" or "validation"."""
         return "validation" if self.validation_size else "test"

@@ -99,8 +99,11 @@ def class_metrics(classified: Classified, names: Sequence[str]) -> List[ClassMet
 
 
 def worst_classes(classes: Sequence[ClassMetrics], count: int) -> List[int]:
-    """Returns the indices of the `count` classes of the lowest F1, from the lowest up; of equals the first."""
-    return sorted(range(len(classes)), key=lambda index: classes[index].f1)[:count]
+    """Returns the indices of the `count` classes of the lowest F1, from the lowest up; of equals the first.
+
+    Classes without examples come last: nothing is known about them.
+    """
+    return sorted(range(len(classes)), key=lambda index: (not classes[index].examples, classes[index].f1))[:count]
 
 
 def _top_confusions(classified: Classified) -> np.ndarray:

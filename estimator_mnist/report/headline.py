@@ -1,9 +1,9 @@
 """The figures at the top of a report, as text."""
 
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple
 
 from estimator_mnist.config.experiment import Experiment
-from estimator_mnist.system.terminal import percent
+from estimator_mnist.system.terminal import metric_value, percent
 
 
 class Item(NamedTuple):
@@ -46,11 +46,6 @@ def items(experiment: Experiment, results: Dict[str, Any]) -> List[Item]:
         Item("Training", f"{results['seconds']['training']:.1f} s", f"{results['images_per_second']:,.0f} images/s"),
         _best(results),
     ]
-
-
-def metric_value(value: Optional[float]) -> str:
-    """Returns the value of a user's metric. None: it was not finite, and JSON has no such numbers."""
-    return "not finite" if value is None else f"{value:.4f}"
 
 
 def _best(results: Dict[str, Any]) -> Item:

@@ -24,7 +24,7 @@ def head(model_dir: Path) -> str:
     prefix = hashlib.sha256(str(model_dir.absolute()).encode()).hexdigest()[:8]
     with plots.style():
         figures = run_curves.figures(experiment, run_curves.read(model_dir, outcome))
-        svgs = {name: Markup(plots.svg(figure, f"{prefix}-{name}")) for name, figure in figures.items()}
+        svgs = {name: Markup(_fitted(plots.svg(figure, f"{prefix}-{name}"))) for name, figure in figures.items()}
     return page_templates.render(
         "notebook.html",
         name=model_dir.absolute().name,
@@ -46,3 +46,8 @@ def curves(model_dir: Path) -> Figure:
     experiment, outcome = prepare.stored_experiment(model_dir), results.read(model_dir)
     with plots.style():
         return run_curves.in_one_figure(experiment, run_curves.read(model_dir, outcome))
+
+
+def _fitted(svg: str) -> str:
+    """Returns an SVG element that takes the width of its container. A notebook has no style sheet to say so."""
+    return svg.replace("<svg", '<svg style="width: 100%; height: auto"', 1)

@@ -69,7 +69,9 @@ def confusion_matrix(matrix: np.ndarray, names: Sequence[str], split: str = "tes
     mistake_counts = matrix * (1 - np.eye(len(names), dtype=matrix.dtype))
     colours = axes.imshow(mistake_counts, cmap="Oranges", vmin=0, vmax=max(1, int(mistake_counts.max())) * 1.6)
     if many:
-        figure.colorbar(colours, shrink=0.5, label="mistakes", ticks=MaxNLocator(6, integer=True)).outline.set_visible(False)
+        figure.colorbar(colours, shrink=0.5, label="mistakes", ticks=MaxNLocator(6, integer=True)).outline.set_visible(
+            False
+        )
     else:
         _write_counts(axes, matrix)
     labels = class_labels.of_figure(names)

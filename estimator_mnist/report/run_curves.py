@@ -5,7 +5,6 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from matplotlib.figure import Figure
 
-from estimator_mnist import user_code
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.model import losses
 from estimator_mnist.model_dir import event_files
@@ -57,21 +56,15 @@ def in_one_figure(experiment: Experiment, history: History) -> Figure:
     return figure
 
 
-def metric_name(experiment: Experiment) -> Optional[str]:
-    """Returns the name that the user's metric has in evaluations and results, None without --metric."""
-    return user_code.parse(experiment.metric).function if experiment.metric else None
-
-
 def _curves(experiment: Experiment, history: History) -> Dict[str, Curve]:
     def curve(quantity: str, tag: str, epoch_means: List[float]) -> Curve:
         evaluations = {step: figures[tag] for step, figures in history.evaluations.items() if tag in figures}
         return Curve(quantity, epoch_means, history.training.get(quantity, {}), evaluations)
 
     curves = {"loss": curve("loss", "loss", history.train_loss), "accuracy": curve("accuracy", "accuracy", [])}
-    metric = metric_name(experiment)
+    metric = experiment.metric_name
     return {**curves, "metric": curve("metric", metric, [])} if metric else curves
 
 
 def _units(experiment: Experiment) -> Dict[str, str]:
-    metric = metric_name(experiment) or ""
-    return {"loss": losses.create(experiment).unit, "accuracy": "accuracy", "metric": metric}
+    return {"loss": losses.create(experiment).unit, "accuracy": "accuracy", "metric": experiment.metric_name}

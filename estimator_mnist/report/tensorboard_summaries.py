@@ -8,7 +8,7 @@ import dataclasses
 import os
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Sequence
 
 import tensorflow as tf
 from tensorboard.plugins.custom_scalar import layout_pb2
@@ -21,7 +21,6 @@ from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.config.fields import DATA, MAY_CHANGE
 from estimator_mnist.evaluation.metrics import MANY_CLASSES, Classified, class_metrics, worst_classes
 from estimator_mnist.model_dir.event_files import folder_of
-from estimator_mnist.report import run_curves
 
 # TensorBoard reads the event files of a folder in the order of their names. This one sorts after those of the training.
 FILE_NAME = "events.out.tfevents.9999999999.end"
@@ -42,7 +41,7 @@ def write(
     """
     split = experiment.evaluated_split
     images = {name: _image(name, content) for name, content in pictures.items()}
-    layout = _layout(split, run_curves.metric_name(experiment))
+    layout = _layout(split, experiment.metric_name)
     training = [*_hyperparameters(experiment, ended), custom_scalar.pb(layout)]
     training += [images.pop("filters")] if "filters" in images else []
     evaluation = [*images.values(), *_pr_curves(classified, experiment.class_names)]
@@ -70,7 +69,7 @@ def _hyperparameters(experiment: Experiment, ended: float) -> List[tf.compat.v1.
         ("loss", "", "training loss"),
         ("images_per_second", "", "images per second"),
     ]
-    metric = run_curves.metric_name(experiment)
+    metric = experiment.metric_name
     metrics += [(metric, folder_of(split), f"{split} {metric}")] if metric else []
     metric_infos = [
         api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag, group=group), display_name=display_name)
@@ -89,14 +88,14 @@ def _hparam_type(value: Any) -> int:
     return api_pb2.DATA_TYPE_STRING if isinstance(value, str) else api_pb2.DATA_TYPE_FLOAT64
 
 
-def _layout(split: str, metric: Optional[str]) -> layout_pb2.Layout:
+def _layout(split: str, metric: str) -> layout_pb2.Layout:
     """Returns the charts of the custom scalars tab.
 
     A chart draws the tags that match its pattern, in all runs and their evaluations.
 
     Args:
         split: The evaluated split.
-        metric: The user's, if there is one.
+        metric: The name of the user's; "" without one.
     """
 
     def category(title: str, /, **charts: str) -> layout_pb2.Category:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterator, Optional, Sequence
 
 from tabulate import tabulate
 from tqdm import tqdm
@@ -58,3 +58,8 @@ def table(rows: Sequence[Sequence[Any]], headers: Sequence[str] = ()) -> str:
 def percent(share: float) -> str:
     """Returns a share, such as an accuracy in [0, 1], in percent: "98.72%"."""
     return f"{100 * share:.2f}%"
+
+
+def metric_value(value: Optional[float]) -> str:
+    """Returns the value of a user's metric. None: it was not finite, and JSON has no such numbers."""
+    return "not finite" if value is None else f"{value:.4f}"

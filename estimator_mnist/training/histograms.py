@@ -4,6 +4,7 @@ They are computed outside the training graph, in a graph without variables that 
 change what is learned. A fixed, even sample of each array is counted, so that large networks cost no more.
 """
 
+import math
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -20,6 +21,7 @@ from estimator_mnist.model_dir import checkpoints
 from estimator_mnist.training import run_config
 
 EXAMPLES = 200  # the first of the training split: the gradients are taken on them
+MAX_PIXELS = EXAMPLES * 32 * 32 * 3  # of fewer, larger images: every layer's outputs for all of them are held at a time
 VALUES = 20_000  # counted of an array
 BUCKETS = 40
 
@@ -67,7 +69,8 @@ class _Gradients:
             for name, weight in self.weights.items():
                 layer, _, kind = name.rpartition("/")
                 values[layer, kind] = [weight]
-            batches = input_fns.predict_input_fn(train, EXAMPLES, EXAMPLES)
+            examples = max(1, min(EXAMPLES, MAX_PIXELS // math.prod(experiment.image_shape)))
+            batches = input_fns.predict_input_fn(train, examples, examples)
             self._next = tf.compat.v1.data.make_one_shot_iterator(batches).get_next()
             self._images = tf.compat.v1.placeholder(tf.uint8, [None, *experiment.image_shape])
             self._labels = tf.compat.v1.placeholder(tf.int32, [None])
@@ -75,7 +78,9 @@ class _Gradients:
             loss = tf.reduce_mean(losses.create(experiment).per_example(self._labels, logits))
             trained = ["/".join(key) for key in network.trained()]
             inputs = [self.weights[name] for name in trained]
-            self._gradients = dict(zip(trained, tf.gradients(loss, inputs)))
+            # A user's loss may not depend on every weight.
+            gradients = tf.gradients(loss, inputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            self._gradients = dict(zip(trained, gradients))
         self._session = tf.compat.v1.Session(graph=graph, config=run_config.session_config(experiment))
         self._examples: List[Any] = []
 

@@ -58,8 +58,9 @@ def test_a_class_without_examples_or_predictions_has_metrics_of_zero():
 
 
 def test_the_worst_classes_are_those_of_the_lowest_f1():
-    classes = [metrics.ClassMetrics(str(index), 9, 1.0, 1.0, f1, "") for index, f1 in enumerate((0.9, 0.2, 0.9, 0.1))]
-    assert metrics.worst_classes(classes, 3) == [3, 1, 0]
+    figures = enumerate([(5, 0.9), (5, 0.2), (5, 0.9), (0, 0.0), (5, 0.1)])
+    classes = [metrics.ClassMetrics(str(index), examples, 1.0, 1.0, f1, "") for index, (examples, f1) in figures]
+    assert metrics.worst_classes(classes, 3) == [4, 1, 0] and metrics.worst_classes(classes, 9)[-1] == 3
 
 
 def test_the_most_confident_mistakes_come_first(classified):
