@@ -95,9 +95,8 @@ def _request(source: Any, test: Any = None) -> Request:
     if _are_arrays(source):
         return Request("arrays", "arrays")
     if not isinstance(source, (str, os.PathLike)):
-        raise InputError(
-            f"data: is a {type(source).__name__}; it must be a name, a folder, an .npz file or arrays (x, y)"
-        )
+        kind = type(source).__name__
+        raise InputError(f"data: is of type {kind}; it must be a name, a folder, an .npz file or arrays (x, y)")
     text = os.fspath(source)
     path = Path(text).expanduser()
     if isinstance(source, str) and text == "sample":
