@@ -22,6 +22,10 @@ fail() {
   exit 2
 }
 
+case ${OSTYPE:-} in
+  msys* | cygwin* | win32*) fail "Windows is not possible: use WSL2 (wsl --install), or the container of deploy/Dockerfile" ;;
+esac
+
 # Prints the Python to build .venv with. TensorFlow 2.15 has wheels for 3.9 to 3.11 only.
 find_python() {
   local candidate

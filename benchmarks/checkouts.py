@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from benchmarks.faults import differences, end_of
 from benchmarks.processes import as_command, run_together, say
+from estimator_mnist.system import command_name
 from estimator_mnist.system.child_processes import Program, exit_reason
 from estimator_mnist.system.interpreter import ROOT
 from input_fns import InputError
@@ -61,7 +62,9 @@ CASES: Dict[str, str] = {
 @as_command
 def main(argv: Optional[List[str]] = None) -> int:
     """Runs the comparison and returns 0 if every variable and figure is equal to the bit."""
-    parser = argparse.ArgumentParser(prog="bash run.sh benchmark checkouts", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{command_name.text()} benchmark checkouts", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--before", type=Path, required=True, help="the checkout to compare with")
     parser.add_argument("--after", type=Path, default=ROOT, help="the changed checkout; default: this one")
     parser.add_argument("--only", default="", help="only the runs whose names contain this text")

@@ -22,6 +22,7 @@ import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
+from estimator_mnist.system import command_name
 from estimator_mnist.system.child_processes import DISCARD, INHERIT, Child, ChildProcesses, Program
 from estimator_mnist.system.interpreter import module_command
 
@@ -61,7 +62,9 @@ def harness_parser(name: str, docstring: Optional[str], kills: int, train_steps:
         kills: The default of --kills.
         train_steps: The default of --train_steps.
     """
-    parser = argparse.ArgumentParser(prog=f"bash run.sh benchmark {name}", description=(docstring or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{command_name.text()} benchmark {name}", description=(docstring or "").split("\n")[0]
+    )
     parser.add_argument("--kills", type=int, default=kills)
     parser.add_argument("--model", default="dense")
     parser.add_argument("--train_steps", type=int, default=train_steps)

@@ -24,6 +24,7 @@ from tabulate import tabulate
 
 import input_fns
 from benchmarks.processes import as_command, pyplot, run, say, update_json
+from estimator_mnist.system import command_name
 from estimator_mnist.system.interpreter import module_command
 from input_fns.sources import idx
 
@@ -39,7 +40,9 @@ Row = Dict[str, Any]
 
 @as_command
 def main(argv: Optional[List[str]] = None) -> int:
-    parser = argparse.ArgumentParser(prog="bash run.sh benchmark growth", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{command_name.text()} benchmark growth", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--quick", action="store_true", help="runs of a minute in total, to see that it works")
     parser.add_argument("--only", default=",".join(PARTS), help="parts to run: examples, batch, epochs")
     parser.add_argument("--times", help="sizes for examples, as multiples of MNIST (1,10,100)")

@@ -19,7 +19,8 @@ from tabulate import tabulate
 
 import input_fns
 from benchmarks.processes import Finished, as_command, pyplot, run, say, spread, update_json
-from estimator_mnist.system.interpreter import ROOT, module_command
+from estimator_mnist.system import command_name
+from estimator_mnist.system.interpreter import ROOT, is_checkout, module_command
 
 OURS, KERAS = "estimator-mnist", "Keras fit, plain"
 TARGET_ACCURACY = 0.99  # on the test split
@@ -29,7 +30,9 @@ Figures = Dict[str, Any]
 
 @as_command
 def main(argv: Optional[List[str]] = None) -> int:
-    parser = argparse.ArgumentParser(prog="bash run.sh benchmark job", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{command_name.text()} benchmark job", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--only", default=",".join(PARTS), help="parts to run: whole, accuracy, fixed")
     parser.add_argument("--rounds", type=int, default=5, help="of the parts whole and fixed")
     parser.add_argument("--epochs", type=int, default=10, help="of the part whole")
@@ -147,7 +150,10 @@ def _run_ours(*flags: object) -> "tuple[Finished, Figures]":
     """Runs the main job in a fresh model_dir, as a user does, and returns its wall time and its results.json."""
     with tempfile.TemporaryDirectory() as scratch:
         model_dir = Path(scratch, "run")
-        command = ["bash", str(ROOT / "run.sh"), *map(str, flags), "--source", "tfds", "--model_dir", str(model_dir)]
+        flags = (*flags, "--source", "tfds", "--model_dir", model_dir)
+        command = module_command("estimator_mnist", *flags)
+        if is_checkout():
+            command = ["bash", str(ROOT / "run.sh"), *map(str, flags)]
         return run(command), json.loads((model_dir / "results.json").read_text())
 
 

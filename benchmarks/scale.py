@@ -32,6 +32,7 @@ from benchmarks.processes import QUIET, as_command, run_together, say, update_js
 from benchmarks.scale_model import Network, Step, network_of, step_of
 from estimator_mnist.cli.local_cluster import ClusterTask, local_tasks
 from estimator_mnist.distribute import tf_config
+from estimator_mnist.system import command_name
 from estimator_mnist.system.child_processes import Program
 from estimator_mnist.system.interpreter import ROOT, module_command
 from input_fns import InputError
@@ -55,7 +56,9 @@ class Measurements(NamedTuple):
 
 @as_command
 def main(argv: Optional[List[str]] = None) -> int:
-    parser = argparse.ArgumentParser(prog="bash run.sh benchmark scale", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{command_name.text()} benchmark scale", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--quick", action="store_true", help="one round of short runs, to see that it works")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--gigabits", type=float, default=25.0, help="bandwidth per second of the predicted network")

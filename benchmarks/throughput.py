@@ -19,6 +19,7 @@ from tabulate import tabulate
 import input_fns
 from benchmarks.processes import QUIET, as_command, pyplot, run_together, say, spread
 from estimator_mnist.export import isolated_venv
+from estimator_mnist.system import command_name
 from estimator_mnist.system.child_processes import Program
 from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.interpreter import module_command
@@ -60,7 +61,7 @@ CONTESTANTS["conv"] = [
 @as_command
 def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="bash run.sh benchmark throughput", description=(__doc__ or "").split("\n")[0]
+        prog=f"{command_name.text()} benchmark throughput", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--model", default="dense,conv")
     parser.add_argument("--rounds", type=int, default=5)
@@ -113,7 +114,7 @@ def _python(environment: str) -> Optional[str]:
     """Returns the Python of an environment, which is made on first use; None if it cannot be made."""
     if not environment:
         return sys.executable
-    requirements, folder = HERE / f"requirements-{environment}.txt", HERE / f".venv-{environment}"
+    requirements, folder = HERE / f"requirements-{environment}.txt", isolated_venv.place(environment, in_checkout=HERE)
     try:
         return isolated_venv.python_of(requirements, folder, say)
     except RunError as error:

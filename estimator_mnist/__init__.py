@@ -7,6 +7,8 @@ TensorFlow nor NumPy.
 import importlib
 from typing import TYPE_CHECKING, Any, List
 
+from estimator_mnist.system import supported as _supported
+
 if TYPE_CHECKING:
     from estimator_mnist.api.datasets import data
     from estimator_mnist.api.evaluation import Evaluation
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from estimator_mnist.predict.in_memory import Predictions
     from estimator_mnist.system.errors import RunError
     from input_fns import Data, InputError, eval_input_fn, train_input_fn
+
+_problem = _supported.wrong_python()
+if _problem:
+    raise ImportError(_problem)
 
 _PLACES = {  # name -> the module that has it, and its name there
     "Data": ("input_fns", "Data"),
@@ -55,6 +61,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _problem = _supported.wrong_system()
+    if _problem:
+        raise ImportError(_problem)
     module, attribute = _PLACES[name]
     value = getattr(importlib.import_module(module), attribute)
     globals()[name] = value  # the next use does not come here

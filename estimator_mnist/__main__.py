@@ -7,6 +7,10 @@ import time
 
 STARTED = time.time()  # before any import that takes long
 
+from estimator_mnist.system import supported  # noqa: E402
+
+supported.exit_unless_possible()  # before the imports that fail where nothing can run
+
 import os  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.evaluation.metrics import Classified
 from estimator_mnist.model_dir.results import FILE_NAME
+from estimator_mnist.system import command_name
 from estimator_mnist.system.terminal import metric_value, percent, printable, say, shortened, table
 from estimator_mnist.training.progress import Progress
 from input_fns import Data
@@ -160,7 +161,7 @@ def show_files(model_dir: Path) -> None:
     say(f"SavedModels: {model_dir / 'export' / 'final'} and, of the best evaluation, {model_dir / 'export' / 'best'}")
     for trace in sorted(model_dir.glob("profile/timeline-*.json")):
         say(f"Trace: {trace} (open it in chrome://tracing)")
-    say(f"TensorBoard: bash run.sh tensorboard --logdir {model_dir}")
+    say(f"TensorBoard: {command_name.text()} tensorboard --logdir {model_dir}")
 
 
 def show_predictions(classified: Classified, class_names: Sequence[str]) -> None:

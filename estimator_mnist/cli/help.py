@@ -10,13 +10,14 @@ from estimator_mnist.cli.launchers import BENCHMARKS
 from estimator_mnist.config import setting as settings
 from estimator_mnist.config.definitions import COMMANDS, DEFAULTS, FLAGS, GROUPS
 from estimator_mnist.config.fields import FIELDS, USER_FUNCTIONS
+from estimator_mnist.system import command_name
 
-USAGE = "bash run.sh [command] [--flag value | --flag=value] [files]"
+USAGE = "[command] [--flag value | --flag=value] [files]"  # after the words that call the program, as the examples
 EXAMPLES = {
-    "bash run.sh": "Train conv on MNIST, then write predictions, a report and SavedModels.",
-    "bash run.sh --model lenet5 --recipe best": "Train another network for its best accuracy.",
-    "bash run.sh --model my_nets.py:resnet --image_dir photos": "Train a network of yours on a folder of your images.",
-    "bash run.sh predict photo.jpg --model_dir runs/mnist-conv": "Classify a picture with a trained network.",
+    "": "Train conv on MNIST, then write predictions, a report and SavedModels.",
+    "--model lenet5 --recipe best": "Train another network for its best accuracy.",
+    "--model my_nets.py:resnet --image_dir photos": "Train a network of yours on a folder of your images.",
+    "predict photo.jpg --model_dir runs/mnist-conv": "Classify a picture with a trained network.",
 }
 SWEEP_VALUES = {
     "--learning_rate 0.001,0.003": "A list.",
@@ -51,9 +52,11 @@ def text() -> str:
     """Returns the help, wrapped at words to the width of the terminal."""
     low, high = _WIDTHS
     width = min(max(shutil.get_terminal_size().columns, low), high)
-    lines = [USAGE, ""]
+    program = command_name.text()
+    examples = {f"{program} {words}".rstrip(): meaning for words, meaning in EXAMPLES.items()}
+    lines = [f"{program} {USAGE}", ""]
     lines += _section("Commands", COMMANDS, width)
-    lines += ["Examples", *(line for example in EXAMPLES.items() for line in _example(*example, width)), ""]
+    lines += ["Examples", *(line for example in examples.items() for line in _example(*example, width)), ""]
     for group, names in GROUPS.items():
         lines += _section(group, {_spelling(FLAGS[name]): _explanation(FLAGS[name]) for name in names}, width)
     lines += _section("Values of flags in a sweep", SWEEP_VALUES, width)

@@ -1,12 +1,13 @@
 """The commands that hand their words to another program: TensorBoard, a benchmark, the tests."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Dict, List
 
-from estimator_mnist.system.interpreter import ROOT, module_command
+from estimator_mnist.system.interpreter import ROOT, is_checkout, module_command
 from estimator_mnist.system.tensorflow_setup import quiet_tensorflow
 from input_fns import InputError
 
@@ -49,9 +50,22 @@ def benchmark(words: List[str]) -> int:
 
 
 def test(words: List[str]) -> int:
-    """Runs all tests in parallel, or those that the words name. Lint, format and types are among them."""
+    """Runs all tests in parallel, or those that the words name. Lint, format and types are among them.
+
+    Raises:
+        InputError: There are no tests here, or nothing to run them with.
+    """
+    if not (is_checkout() and (ROOT / "tests").is_dir()):
+        raise InputError("test: the package holds no tests; clone the project, and run bash run.sh test there")
+    if not importlib.util.find_spec("pytest"):
+        raise InputError(
+            "test: pytest is not installed here; run bash run.sh test, which installs it, or uv run --extra test "
+            "estimator-mnist test, or pip install -e '.[test]'"
+        )
     # Most tests wait for processes that import TensorFlow on one core: one worker more than there are cores, at most
     # four, for the memory that each takes. The tests of a file share a worker, in order.
     workers = min(4, (os.cpu_count() or 1) + 1)
     in_parallel = ["-n", str(workers), "--dist", "loadfile"]
-    return subprocess.call([sys.executable, "-m", "pytest", *(words or in_parallel)], cwd=ROOT)
+    # pyproject.toml names the folder of the tests. Without -c, pytest would look for settings above the words' folders.
+    settings = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
+    return subprocess.call([sys.executable, "-m", "pytest", *settings, *(words or in_parallel)], cwd=ROOT)

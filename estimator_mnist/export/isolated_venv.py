@@ -1,16 +1,33 @@
 """Separate virtual environments for packages that conflict with TensorFlow 2.15, each made on first use."""
 
 import fcntl
+import os
 import shutil
 import subprocess
+import sys
 import venv
 from pathlib import Path
 from typing import Callable
 
 from estimator_mnist.system.errors import RunError
+from estimator_mnist.system.interpreter import is_checkout
 
 MARKER = ".made-by-estimator-mnist"  # the first file in an environment, as in run.sh's .venv
 INSTALLED = "installed.txt"  # the last file: the requirements that a complete environment has
+
+
+def place(name: str, in_checkout: Path) -> Path:
+    """Returns the folder of an environment.
+
+    Args:
+        name: Of the environment.
+        in_checkout: Its parent folder in a checkout. An installed package keeps its environments in the user's cache,
+            $XDG_CACHE_HOME or ~/.cache, one for each version of Python.
+    """
+    if is_checkout():
+        return in_checkout / f".venv-{name}"
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(cache, "estimator_mnist", f"venv-{name}-{sys.version_info[0]}.{sys.version_info[1]}")
 
 
 def python_of(requirements: Path, folder: Path, say: Callable[[str], None]) -> str:
@@ -26,6 +43,7 @@ def python_of(requirements: Path, folder: Path, say: Callable[[str], None]) -> s
     """
     python = folder / "bin" / "python"
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         # As in run.sh, the lock is released when all processes that hold the file open have ended, pip among them.
         with open(folder.with_name(f"{folder.name}.making"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

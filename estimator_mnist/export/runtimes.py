@@ -16,6 +16,9 @@ from estimator_mnist.system import terminal
 from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.interpreter import ROOT, module_command
 
+KERAS_LOCK = Path(__file__).with_name("requirements-keras.lock")
+KERAS_VENV = isolated_venv.place("keras", in_checkout=ROOT)
+
 
 class Outcome(NamedTuple):
     """A model's output for images, and its throughput."""
@@ -77,7 +80,7 @@ def in_keras_3(*words: Any) -> None:
     Raises:
         RunError: The environment cannot be made, or the program failed.
     """
-    python = isolated_venv.python_of(ROOT / "requirements-keras.lock", ROOT / ".venv-keras", _say)
+    python = isolated_venv.python_of(KERAS_LOCK, KERAS_VENV, _say)
     env = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         module_command("estimator_mnist.export.keras3", *words, python=python), env=env, capture_output=True, text=True

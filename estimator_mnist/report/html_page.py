@@ -20,6 +20,7 @@ from estimator_mnist.report import artifacts as run_artifacts
 from estimator_mnist.report import headline, page_templates, plots, run_curves
 from estimator_mnist.report.artifacts import Artifacts
 from estimator_mnist.report.montage import as_shown, shrunk
+from estimator_mnist.system import command_name
 from estimator_mnist.system.paths import replace_file
 from estimator_mnist.system.terminal import printable, shortened
 from estimator_mnist.training import estimator as estimators
@@ -126,7 +127,7 @@ def command(experiment: Experiment) -> str:
     for name, value in dataclasses.asdict(experiment).items():
         if name not in NOT_SET_BY_NAME and value != defaults[name]:
             words.append(f"--{name}={_text(value)}")
-    return shlex.join(["bash", "run.sh", *words, "--model_dir", "runs/again"])
+    return shlex.join([*command_name.words(), *words, "--model_dir", "runs/again"])
 
 
 def _settings(experiment: Experiment) -> List[Any]:

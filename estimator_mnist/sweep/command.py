@@ -14,7 +14,7 @@ from estimator_mnist.sweep import processes, search_space, table, value_lists
 from estimator_mnist.sweep.processes import Outcome
 from estimator_mnist.sweep.search import FAILED, FINISHED, PRUNED, ListedRuns, MakeRun, OptunaSearch, Run, Search
 from estimator_mnist.sweep.search_space import Setting, Space
-from estimator_mnist.system import terminal
+from estimator_mnist.system import command_name, terminal
 from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.remote_path import SCHEME
 from estimator_mnist.system.signals import Stopper
@@ -111,7 +111,7 @@ def _say_where(outcomes: Dict[Run, Outcome], folder: Path) -> None:
     terminal.say(f"\n{pruned} settings were pruned: other settings were ahead of them" if pruned else "")
     names = table.TABLE, table.RUNS, table.PICTURE
     terminal.say("Table: {}   Runs: {}   Picture: {}".format(*(folder / name for name in names)))
-    terminal.say(f"TensorBoard: bash run.sh tensorboard --logdir {folder}")
+    terminal.say(f"TensorBoard: {command_name.text()} tensorboard --logdir {folder}")
 
 
 class _RunMaker:

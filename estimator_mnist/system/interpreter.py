@@ -8,6 +8,11 @@ ROOT = Path(__file__).resolve().parents[2]  # the folder that holds both package
 RUN_MODULE = Path(__file__).resolve().with_name("run_module.py")
 
 
+def is_checkout() -> bool:
+    """Tells whether this is a checkout of the project, with its tests and run.sh, and not an installed package."""
+    return (ROOT / "run.sh").is_file()
+
+
 def module_command(module: str, *words: object, python: str = sys.executable) -> List[str]:
     """Returns the command that runs a module in an isolated interpreter; see `run_module`.
 

@@ -10,13 +10,13 @@ import branched_network
 import numpy as np
 import pytest
 import tensorflow as tf
-from support import ROOT, assert_equal_to_the_bit, checkpoint
+from support import assert_equal_to_the_bit, checkpoint
 
 import input_fns
 from estimator_mnist import layers
 from estimator_mnist.architectures import ARCHITECTURES
 from estimator_mnist.export import command as export
-from estimator_mnist.export import formats, isolated_venv, keras_layers, throughput
+from estimator_mnist.export import formats, isolated_venv, keras_layers, runtimes, throughput
 from estimator_mnist.layers import Activation, Conv2D, Dense, Flatten, Layer, Residual
 from estimator_mnist.layers.branches import Branched
 from estimator_mnist.layers.network import Network
@@ -155,7 +155,7 @@ def test_every_layer_can_be_computed_in_int8(trained, sample, monkeypatch):
 
 def test_every_layer_gives_the_classes_of_the_estimator_in_keras_3(trained, sample, monkeypatch):
     try:
-        isolated_venv.python_of(ROOT / "requirements-keras.lock", ROOT / ".venv-keras", print)
+        isolated_venv.python_of(runtimes.KERAS_LOCK, runtimes.KERAS_VENV, print)
     except RunError as error:
         pytest.skip(f"needs the environment of Keras 3: {error}")
     rows = written(trained, sample, monkeypatch, ["keras"])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from support import ROOT, RUN, assert_equal_to_the_bit, checkpoint, end, killed_at, start
+from support import RUN, assert_equal_to_the_bit, checkpoint, end, killed_at, start
 
 import input_fns
 from estimator_mnist.architectures import create_network
@@ -340,8 +340,10 @@ def test_a_file_that_gives_other_classes_is_not_kept(run, sample, tmp_path):
 def test_without_an_environment_for_keras_the_other_formats_are_written(run, sample, tmp_path, monkeypatch):
     model_dir = tmp_path / "run"
     shutil.copytree(run, model_dir)
-    (tmp_path / "requirements-keras.lock").write_text("no-such-package-of-anyone==1.0\n")
-    monkeypatch.setattr(runtimes, "ROOT", tmp_path)
+    lock = tmp_path / "requirements-keras.lock"
+    lock.write_text("no-such-package-of-anyone==1.0\n")
+    monkeypatch.setattr(runtimes, "KERAS_LOCK", lock)
+    monkeypatch.setattr(runtimes, "KERAS_VENV", tmp_path / ".venv-keras")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     rows, failures = export.export(Experiment.read(model_dir), sample, model_dir, None, ["keras", "tflite"])
     assert [row.format for row in rows] == ["checkpoint", "tflite"] and len(failures) == 1
@@ -360,8 +362,7 @@ numpy.save(sys.argv[3], model.predict(numpy.load(sys.argv[2]), batch_size=500, v
 
 def test_the_keras_file_loads_in_keras_3_without_estimator(on_mnist, mnist, tmp_path, cli):
     try:
-        lock = ROOT / "requirements-keras.lock"
-        python = isolated_venv.python_of(lock, ROOT / ".venv-keras", print)
+        python = isolated_venv.python_of(runtimes.KERAS_LOCK, runtimes.KERAS_VENV, print)
     except RunError as error:
         pytest.skip(f"needs the environment of Keras 3: {error}")
     done = cli("export", "--model_dir", on_mnist, "--formats", "keras")
