@@ -189,16 +189,16 @@ def _info(builder: Any, request: Request, prepared: bool = True) -> _Info:
     features, (image_key, label_key) = dict(info.features.items()), keys(info)
     image, label = features.get(image_key), features.get(label_key)
     shape = getattr(image, "shape", None)
-    if image is None or not isinstance(shape, tuple):
+    if image is None or not isinstance(shape, tuple) or len(shape) < 2:
         raise InputError(f"{flag}: has no image")
     if len(shape) != 3 or shape[2] not in (1, 3) or image.np_dtype != np.uint8:
-        kind = f"{image.np_dtype.__name__} images of shape {shape}"
+        kind = f"{np.dtype(image.np_dtype)} images of shape {shape}"
         raise InputError(f"{flag}: has {kind}; needed are uint8 images of shape (height, width, 1 or 3)")
-    if None in shape and request.size is None:
-        raise InputError(f"{flag}: its images have several sizes; give the one to resize them to with --image_size")
     names = getattr(label, "names", None)
     if not names:
-        raise InputError(f"{flag}: its label is not a class label")
+        raise InputError(f"{flag}: has no class label" if label is None else f"{flag}: its label is not a class label")
+    if None in shape and request.size is None:
+        raise InputError(f"{flag}: its images have several sizes; give the one to resize them to with --image_size")
     examples = {split: info.splits[split].num_examples for split in ("train", "test") if split in info.splits}
     if prepared and not examples.get("train"):
         raise InputError(f"{flag}: has no training split; it has {', '.join(info.splits) or 'none'}")

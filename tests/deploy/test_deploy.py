@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 import jsonschema
 import pytest
 import yaml
-from support import PATIENCE, ROOT, RUN, wait_for
+from support import DATA_DIR, PATIENCE, ROOT, RUN, wait_for
 
 from estimator_mnist.config import flags
 from estimator_mnist.model_dir import checkpoints
@@ -259,9 +259,9 @@ def entrypoint(image: Path) -> List[str]:
 
 def test_the_data_of_the_image_is_decoded_where_a_run_looks_for_it(image, mnist):
     # Like the build, but without the download: the prepared data is copied to where it would be downloaded.
-    prepared = image / "data" / "mnist" / mnist.train.tfds_name.rpartition(":")[2]
+    prepared = image / "data" / "mnist" / "3.0.1"
     prepared.mkdir(parents=True)
-    for path in (mnist.train.data_dir / "mnist" / prepared.name).iterdir():
+    for path in (DATA_DIR / "mnist" / prepared.name).iterdir():
         if path.is_file():
             shutil.copyfile(path, prepared / path.name)
     env = environment(image, TFDS_DATA_DIR=str(image / "data"), HOME=str(image / "nowhere"))
@@ -270,7 +270,7 @@ def test_the_data_of_the_image_is_decoded_where_a_run_looks_for_it(image, mnist)
     assert words[:2] == ["python", "-c"]
     done = subprocess.run([sys.executable, *words[1:]], cwd=image / "work", env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert (prepared / "estimator_mnist_cache" / "facts.json").is_file()
+    assert (prepared / "estimator_mnist_cache_2" / "facts.json").is_file()
     assert not (image / "nowhere" / ".cache" / "estimator_mnist").exists()
 
 

@@ -247,7 +247,7 @@ def test_the_run_that_decodes_the_data_is_bitwise_equal_to_the_next(cli, tmp_pat
     prepared.chmod(0o755)
     flags = ["--model", "lenet5", "--train_steps", "60", "--evals", "1", "--data_dir", tmp_path / "tfds"]
     for folder in ("decoding", "cached"):
-        cached = (prepared / "estimator_mnist_cache").exists()
+        cached = (prepared / "estimator_mnist_cache_2").exists()
         assert cached == (folder == "cached")
         done = cli(*flags, "--model_dir", folder)
         assert done.returncode == 0 and done.stderr == "", done.stderr

@@ -111,12 +111,15 @@ def test_a_test_split_is_cut_from_every_class():
         held_out.cut(np.arange(5), 0.5)
 
 
-def test_the_preparation_is_found_in_the_pixels(sample):
-    digits = array_cache.read(sample.train.images) if sample.train.images.suffix == ".npy" else None
-    if digits is None:
-        pytest.skip("the sample is not in this cache yet")
-    assert preparation_of(digits) == "mnist"
+def test_the_preparation_is_found_in_the_pixels(sample, fashion_mnist):
+    digits, _ = sample.train.arrays()
+    assert sample.preparation == preparation_of(digits) == "mnist"
+    assert fashion_mnist.preparation == preparation_of(fashion_mnist.test.arrays()[0]) == "fit"
     assert preparation_of(np.roll(digits, 3, axis=1)) == "fit", "off the centre"
-    assert preparation_of(np.pad(digits[:, 4:24, 4:24], ((0, 0), (0, 0), (0, 0), (0, 0)))) == "fit", "larger digits"
+    assert preparation_of(digits[:, 3:25, 3:25]) == "fit", "larger in their image"
+    assert preparation_of(np.pad(digits, ((0, 0), (6, 6), (6, 6), (0, 0)))) == "fit", "smaller in their image"
     assert preparation_of(255 - digits) == "resize", "dark on light"
     assert preparation_of(digits.repeat(3, axis=3)) == "resize", "colour"
+    odd = digits.copy()
+    odd[::50] = 255
+    assert preparation_of(odd) == "mnist", "a few odd ones do not matter"
