@@ -20,6 +20,8 @@ from estimator_mnist.system.errors import RunError
 from input_fns.errors import reason
 
 ONNX_OPSET = 18
+# How converters name the ops that they lack: TFLite's in a list far down or only as the place where it failed.
+MISSING_OPS = (r"(?:Flex|Custom) ops: ([\w, ]+)", r'error: loc\(.*?fused\["(\w+):', r"No Op registered for (\w+)")
 INT8_LOSS = 0.001  # the most accuracy that int8 may cost
 INT8_IMAGES = 3  # as many it may always cost: of a small split, INT8_LOSS is a fraction of an image
 
@@ -101,9 +103,8 @@ def _conversion(name: str) -> Iterator[None]:
     except (OSError, MemoryError):
         raise
     except Exception as error:
-        # TFLite's converter lists the ops that it lacks far down, or names only where it failed.
         text = str(error)
-        ops = re.findall(r"(?:Flex|Custom) ops: ([\w, ]+)", text) or re.findall(r'error: loc\(.*?fused\["(\w+):', text)
+        ops = next(filter(None, (re.findall(pattern, text) for pattern in MISSING_OPS)), [])
         why = f"no translation of {', '.join(dict.fromkeys(map(str.strip, ops)))}" if ops else reason(error)
         raise RunError(f"--formats {name}: this network cannot be converted ({why})") from error
 
@@ -115,6 +116,7 @@ def onnx(source: Source, path: Path) -> None:
         RunError: tf2onnx is not installed, or cannot convert the network.
     """
     try:
+        import onnx as onnx_library
         from tf2onnx import convert
     except ImportError as error:  # not installed on Python 3.9
         raise RunError(f"--formats onnx: needs tf2onnx, and that Python 3.10 or 3.11 ({error})") from error
@@ -125,6 +127,7 @@ def onnx(source: Source, path: Path) -> None:
         model, _ = convert.from_function(
             tf.function(lambda image: signature(image=image)), input_signature=[image], opset=ONNX_OPSET
         )
+        onnx_library.checker.check_model(model)  # tf2onnx keeps ops that ONNX does not have
     path.write_bytes(model.SerializeToString())
 
 

@@ -10,6 +10,8 @@ and a node that merges branches also has {"branches": [a list of nodes for each]
 
 from typing import Any, Callable, Dict, List, Optional, Type
 
+import tensorflow as tf
+
 from estimator_mnist.layers import activations
 from estimator_mnist.layers.activations import Activation, ActivationFunction
 from estimator_mnist.layers.base import Layer
@@ -24,6 +26,16 @@ from estimator_mnist.system.errors import RunError
 
 Node = Dict[str, Any]
 KERAS_ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")  # whose names and formulas are also Keras's
+# Functions that users take from TensorFlow, and Keras's names of the same formulas.
+TENSORFLOW_ACTIVATIONS: Dict[ActivationFunction, str] = {
+    tf.nn.elu: "elu",
+    tf.nn.leaky_relu: "leaky_relu",
+    tf.nn.relu6: "relu6",
+    tf.nn.selu: "selu",
+    tf.nn.silu: "silu",
+    tf.nn.softplus: "softplus",
+    tf.nn.softsign: "softsign",
+}
 
 
 def tree(network: Network) -> Dict[str, Any]:
@@ -57,8 +69,8 @@ def _activation(layer: Layer) -> List[Node]:
     function: Optional[ActivationFunction] = getattr(layer, "activation", None)
     if function is None:
         return []
-    name = activations.activation_name(function)
-    if name in KERAS_ACTIVATIONS:
+    name = TENSORFLOW_ACTIVATIONS.get(function) or activations.activation_name(function)
+    if name in (*KERAS_ACTIVATIONS, *TENSORFLOW_ACTIVATIONS.values()):
         return [_keras("Activation", activation=name, name=f"{_keras_name(layer)}-{name}")]
     if name == "scaled_tanh":
         return [
@@ -66,7 +78,7 @@ def _activation(layer: Layer) -> List[Node]:
             _keras("Activation", activation="tanh", name=f"{_keras_name(layer)}-tanh"),
             _keras("Rescaling", scale=1.7159, name=f"{_keras_name(layer)}-scale_out"),
         ]
-    known = ", ".join(activations.ACTIVATIONS)
+    known = ", ".join([*activations.ACTIVATIONS, *TENSORFLOW_ACTIVATIONS.values()])
     raise RunError(f"--formats keras: the activation of {layer.name} cannot be written; those that can are {known}")
 
 

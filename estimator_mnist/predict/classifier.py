@@ -67,15 +67,14 @@ def _check_fits(network: Network, model_dir: Path, experiment: Experiment) -> No
     Classifies a black image: the signature of a SavedModel leaves the shape of images open.
     """
     height, width, channels = experiment.image_shape
+    why = ""
     try:
         fits = network(np.zeros([1, height, width, channels], np.float32))[0].shape == (1, experiment.classes)
-    except tf.errors.InvalidArgumentError:
-        fits = False
-    except tf.errors.OpError as error:  # such as of a user's layer that calls Python, which a SavedModel does not hold
-        raise InputError(f"--model_dir {model_dir}: its network cannot be run ({reason(error)})") from error
+    except tf.errors.OpError as error:  # also of a user's layer that calls Python, which no SavedModel holds
+        fits, why = False, f" ({reason(error)})"
     if not fits:
         expected = f"{height}x{width}x{channels} images and {experiment.classes} classes"
-        raise InputError(f"--model_dir {model_dir}: its network is not for the {expected} of its experiment.json")
+        raise InputError(f"--model_dir {model_dir}: its network is not for the {expected} of its experiment.json{why}")
 
 
 def _saved_model(session: tf.compat.v1.Session, folder: Path) -> _Tensors:

@@ -4,7 +4,9 @@ import dataclasses
 import importlib
 import importlib.util
 import inspect
+import json
 import pkgutil
+import subprocess
 
 import branched_network
 import numpy as np
@@ -17,7 +19,7 @@ from estimator_mnist import layers
 from estimator_mnist.architectures import ARCHITECTURES
 from estimator_mnist.export import command as export
 from estimator_mnist.export import formats, isolated_venv, keras_layers, runtimes, throughput
-from estimator_mnist.layers import Activation, Conv2D, Dense, Flatten, Layer, Residual
+from estimator_mnist.layers import Activation, Conv2D, Dense, Flatten, Layer, Residual, activations
 from estimator_mnist.layers.branches import Branched
 from estimator_mnist.layers.network import Network
 from estimator_mnist.system.errors import RunError
@@ -59,10 +61,15 @@ class Mirrored(Flatten):
         return super().linear(x[:, ::-1], weights)
 
 
+def mish(x):
+    """A user's own activation (arXiv 1908.08681)."""
+    return x * tf.tanh(tf.nn.softplus(x))
+
+
 def test_what_keras_does_not_have_is_named_in_one_line():
     for layer, message in (
         (Mirrored("mirrored"), "--formats keras: Keras has no layer like block/mirrored (Mirrored)"),
-        (Activation("elu", tf.nn.elu), "--formats keras: the activation of block/elu cannot be written; those that"),
+        (Activation("mish", mish), "--formats keras: the activation of block/mish cannot be written; those that"),
     ):
         flat = [Flatten("flatten")] if isinstance(layer, Activation) else []
         network = Network([Flatten("flatten"), Residual("block", [*flat, layer]), Dense("logits", 10)], (4, 4, 1))
@@ -165,12 +172,39 @@ def test_every_layer_gives_the_classes_of_the_estimator_in_keras_3(trained, samp
 def test_an_unknown_activation_leaves_the_other_formats(trained, sample, monkeypatch):
     experiment, model_dir = trained
 
-    def with_elu(experiment):
+    def with_mish(experiment):
         *chain, last = branched_network.layers(experiment)
-        return [*chain[:-1], dataclasses.replace(chain[-1], activation=tf.nn.elu), last]
+        return [*chain[:-1], dataclasses.replace(chain[-1], activation=mish), last]
 
-    monkeypatch.setitem(ARCHITECTURES, "conv", dataclasses.replace(ARCHITECTURES["conv"], layers=with_elu))
+    monkeypatch.setitem(ARCHITECTURES, "conv", dataclasses.replace(ARCHITECTURES["conv"], layers=with_mish))
     monkeypatch.setattr(throughput, "AT_LEAST_SECONDS", 0.01)
     rows, failures = export.export(experiment, sample, model_dir, None, ["keras", "tflite"])
     assert [row.format for row in rows] == ["checkpoint", "tflite"]
     assert [str(failure).startswith("--formats keras: the activation of gelu cannot") for failure in failures] == [True]
+
+
+IN_KERAS_3 = """
+import json, sys, keras, numpy
+x = numpy.linspace(-8, 8, 1001, dtype="float32")
+print(json.dumps({name: numpy.asarray(keras.activations.get(name)(x)).tolist() for name in sys.argv[1:]}))
+"""
+
+
+def test_activations_are_the_same_functions_in_keras_3(tmp_path):
+    try:
+        python = isolated_venv.python_of(runtimes.KERAS_LOCK, runtimes.KERAS_VENV, print)
+    except RunError as error:
+        pytest.skip(f"needs the environment of Keras 3: {error}")
+    names = {activations.ACTIVATIONS[name]: name for name in keras_layers.KERAS_ACTIVATIONS}
+    names.update(keras_layers.TENSORFLOW_ACTIVATIONS)
+    done = subprocess.run([python, "-c", IN_KERAS_3, *names.values()], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    in_keras = json.loads(done.stdout)
+    for function, name in names.items():
+        assert np.allclose(function(np.linspace(-8, 8, 1001, dtype=np.float32)), in_keras[name], atol=1e-6), name
+
+
+def test_every_named_activation_has_a_translation():
+    for name, function in activations.ACTIVATIONS.items():
+        nodes = keras_layers.tree(Network([Flatten("flat"), Dense("logits", 3, function)], (2, 2, 1)))["layers"]
+        assert len(nodes) > 2, name
