@@ -57,7 +57,7 @@ def logits_of(experiment: Experiment, images: np.ndarray, step: Optional[int] = 
         return session.run(logits)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ROWS)
 def test_every_layer_has_its_shape_and_parameters(model):
     assert create_network(Experiment(model=model)).table() == ROWS[model]
 
