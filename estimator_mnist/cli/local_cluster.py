@@ -20,6 +20,7 @@ from estimator_mnist.system import terminal
 from estimator_mnist.system.child_processes import PIPE, ChildProcesses, Program, exit_reason
 from estimator_mnist.system.interpreter import module_command
 from estimator_mnist.system.signals import Stopped, Stopper
+from estimator_mnist.system.tensorflow_setup import configure_tensorflow
 from input_fns import InputError
 
 POLL_SECONDS = 0.1
@@ -55,7 +56,7 @@ def run(find_data: Callable[[], input_fns.Data]) -> int:
         find_data: Returns the data that the flags name. It is called once, so that the tasks find prepared data.
 
     Raises:
-        InputError: A flag's value is not possible; nothing was started.
+        InputError: A flag's value or a user's file is not possible; nothing was started.
     """
     strategy = FLAGS.strategy or ("parameter_server" if FLAGS.ps else "multi_worker")
     if strategy not in ("multi_worker", "parameter_server"):
@@ -70,6 +71,11 @@ def run(find_data: Callable[[], input_fns.Data]) -> int:
             f"--batch_size: {experiment.batch_size} is not possible; each of the {FLAGS.workers} workers needs at "
             "least one example of a batch"
         )
+    if experiment.user_code:  # only a user's layers say whether replicas can share them
+        configure_tensorflow(flags.verbose(), experiment.xla)
+        from estimator_mnist.model import user_functions
+
+        user_functions.check(experiment)
     given_flags = [flag for flag in map(FLAGS.__getitem__, FLAGS) if flag.present and flag.name not in CLUSTER_FLAGS]
     command = module_command("estimator_mnist", *(flag.serialize() for flag in given_flags))
     tasks = local_tasks(strategy, FLAGS.workers, FLAGS.ps, FLAGS.evaluator)
