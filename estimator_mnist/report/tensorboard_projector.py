@@ -1,6 +1,7 @@
 """TensorBoard's projector: the images of the evaluated split, placed by the last hidden layer's outputs."""
 
 import io
+import math
 from pathlib import Path
 from typing import Dict, Sequence, Tuple
 
@@ -11,14 +12,13 @@ from tensorboard.plugins.projector import projector_config_pb2
 
 from estimator_mnist.evaluation.metrics import Classified
 from estimator_mnist.model_dir.event_files import folder_of
-from estimator_mnist.report.montage import as_shown, montage, shrunk
+from estimator_mnist.report.montage import as_shown, in_squares, montage
 from estimator_mnist.system.paths import is_remote, replace_file, rmtree
 
 CONFIG = "projector_config.pbtxt"  # the name that the projector looks for in a run's folder
 FOLDER = "projector"
 MAX_EXAMPLES = 10_000  # more would be slow in a browser
 SPRITE_SIDE = 32  # pixels of an image's longer side: 10,000 images then fit the largest texture, 8192 x 8192
-SPRITE_COLUMNS = 100
 
 _File = Tuple[str, Sequence[int]]  # its name, and the shape of the tensor, or the height and width of an image in it
 
@@ -41,7 +41,8 @@ def write(classified: Classified, names: Sequence[str], model_dir: Path) -> None
     # Bytes are smaller and faster to read, but TensorBoard reads bytes from local files only.
     tensor = "hidden.tsv" if is_remote(model_dir) else "hidden.bytes"
     (folder / tensor).write_bytes(_tsv(hidden) if is_remote(model_dir) else hidden.tobytes())
-    sprites = shrunk(as_shown(classified.images[:MAX_EXAMPLES], classified.light_on_dark), SPRITE_SIDE)
+    # Squares, because the projector stretches every image to one.
+    sprites = in_squares(as_shown(classified.images[:MAX_EXAMPLES], classified.light_on_dark), 1, SPRITE_SIDE)
     sprite = "sprite.png" if sprites.ndim == 3 else "sprite.jpg"
     (folder / sprite).write_bytes(_sprite(sprites))
     labels = _labels(classified, [" ".join(name.split()) for name in names])
@@ -79,8 +80,15 @@ def _config(location: str, split: str, tensor: _File, sprite: _File) -> projecto
 
 
 def _sprite(images: np.ndarray) -> bytes:
-    """Returns all images as one file: grey ones as PNG, colour ones, which compress badly, as JPEG."""
-    buffer, sprite = io.BytesIO(), Image.fromarray(montage(images, SPRITE_COLUMNS, fill=255))
+    """Returns all images as one file: grey ones as PNG, colour ones, which compress badly, as JPEG.
+
+    The images are in as many rows as columns. The projector finds an image's row by the number of rows, where the
+    number of columns would be right. So it shows other pictures in any other arrangement.
+    """
+    columns = math.isqrt(len(images) - 1) + 1  # the square root, rounded up
+    missing = np.full((columns**2 - len(images), *images.shape[1:]), 255, np.uint8)
+    sprite = Image.fromarray(montage(np.concatenate([images, missing]), columns))
+    buffer = io.BytesIO()
     if images.ndim == 3:
         # Compressed fast rather than well: the best compression takes twice as long and saves a tenth.
         sprite.save(buffer, "PNG", compress_level=1)

@@ -101,9 +101,9 @@ def test_images_of_any_shape_keep_their_proportions(shape, tmp_path):
     )
     sprite = config.embeddings[0].sprite
     with Image.open(tmp_path / sprite.image_path) as picture:
-        columns, rows = (side / one for side, one in zip(picture.size, sprite.single_image_dim))
-        assert (columns, rows) == (100, 2) and picture.mode == ("RGB" if shape[2] == 3 else "L")
-    assert max(sprite.single_image_dim) <= 32
+        assert [side / one for side, one in zip(picture.size, sprite.single_image_dim)] == [11, 11], "120 images"
+        assert picture.mode == ("RGB" if shape[2] == 3 else "L")
+    assert sprite.single_image_dim[0] == sprite.single_image_dim[1] <= 32
 
 
 def test_colour_images_are_shown_in_their_colours(tmp_path):
