@@ -9,12 +9,9 @@ them, and a data set may be larger than memory. The data of a .npy file begins a
 takes the mapped array over without a copy.
 """
 
-import contextlib
 import dataclasses
 import json
 import os
-import shutil
-import tempfile
 import zlib
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple
@@ -22,7 +19,7 @@ from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 import numpy as np
 
 from input_fns.errors import InputError
-from input_fns.sources import idx
+from input_fns.sources import idx, whole_folder
 from input_fns.sources.preparation import preparation_of
 
 FACTS = "facts.json"
@@ -164,20 +161,13 @@ def offset(path: Path) -> int:
 
 def _make(folder: Path, made_from: Any, make: Callable[[Writer], Made]) -> Facts:
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=folder.name + ".new-", dir=folder.parent))
-        try:
+        with whole_folder.replacing(folder) as new:
             writer = Writer(new)
             class_names, description = make(writer)
             facts = _facts(folder, writer, tuple(class_names), description, made_from)
             stored = dataclasses.asdict(facts)
             del stored["folder"]
             (new / FACTS).write_text(json.dumps(stored, indent=1), "utf-8")
-            for name in (*NAMES, FACTS):
-                _sync(new / name)
-            _put_in_place(new, folder)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
     except OSError as error:
         raise InputError(
             f"{folder}: the decoded data cannot be written there ({error.strerror or error}); "
@@ -228,20 +218,3 @@ def _checksum(path: Path) -> int:
         for chunk in iter(lambda: file.read(CHUNK), b""):
             checksum = zlib.crc32(chunk, checksum)
     return checksum
-
-
-def _sync(path: Path) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-
-
-def _put_in_place(new: Path, folder: Path) -> None:
-    old = Path(f"{new}.old")
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(folder, old)
-    try:
-        os.rename(new, folder)
-    except OSError:
-        if not (folder / FACTS).is_file():  # otherwise another process was faster, and wrote the same bytes
-            raise
-    shutil.rmtree(old, ignore_errors=True)

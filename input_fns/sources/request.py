@@ -67,8 +67,10 @@ class Request:
         """The source: for "auto" the one whose folder or file is given, and still "auto" if none is.
 
         Raises:
-            InputError: Two are given.
+            InputError: Two are given, or there is no such source.
         """
+        if self.source not in SOURCES:
+            raise InputError(f"--source {self.source}: is not possible; it must be one of {', '.join(SOURCES)}")
         if self.source != "auto":
             return self.source
         given = [source for source, field in FOLDERS.items() if getattr(self, field)]

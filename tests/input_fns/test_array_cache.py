@@ -88,6 +88,22 @@ def test_what_could_not_be_made_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_process_left_is_deleted_and_what_another_is_writing_is_not(tmp_path):
+    folder = tmp_path / "cache"
+    (tmp_path / "cache.new-abc").mkdir()
+    (tmp_path / "cache.new-abc" / "train-images.npy").write_bytes(b"half of it")
+    (tmp_path / "cache.new-abc.old").mkdir()
+
+    def make_while_another_does(writer: Writer) -> Tuple[List[str], str]:
+        array_cache.open_or_make(folder, 1, Source().make)
+        assert writer.folder.is_dir()
+        return Source().make(writer)
+
+    facts = array_cache.open_or_make(folder, 1, make_while_another_does)
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+    assert array_cache.load(folder, 1) == facts
+
+
 def test_a_disk_without_room_is_one_line(tmp_path):
     def too_large(writer: Writer) -> Tuple[List[str], str]:
         writer.split("train", 2**30, (2**14, 2**14, 3))  # an exabyte
