@@ -62,7 +62,10 @@ class UserOptimizer:
         new_values = [self._like(value, weight) for value in (new_weight, *(new_slots[name] for name in self.slots))]
         with tf.control_dependencies(new_values):  # everything is read before anything is written
             return tf.group(
-                *(tf.raw_ops.AssignVariableOp(resource=to.handle, value=new) for to, new in zip(variables, new_values))
+                *(
+                    tf.raw_ops.AssignVariableOp(resource=target.handle, value=new)
+                    for target, new in zip(variables, new_values)
+                )
             )
 
     def _split(self, returned: Any) -> Tuple[Any, Dict[str, Any]]:
