@@ -6,13 +6,13 @@ A run keeps the file, so it can be resumed, evaluated and exported where the not
 import builtins
 import inspect
 import math
-import site
 import sys
 import sysconfig
 import types
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
+import input_fns
 from estimator_mnist.user_code import function_source
 from input_fns import InputError
 
@@ -115,7 +115,7 @@ class _Writer:
 
     def _import_module(self, name: str, module: types.ModuleType) -> None:
         path = module.__spec__.name if module.__spec__ else module.__name__  # of tensorflow.keras: keras's own
-        self._check_installed(name, path, getattr(module, "__file__", None))
+        self._check_installed(name, getattr(module, "__file__", None))
         if "." not in path:
             self._imports.append(f"import {path}" + ("" if name == path else f" as {name}"))
         else:
@@ -132,13 +132,13 @@ class _Writer:
         for module in filter(None, map(sys.modules.get, [LAYERS, *places])):
             for attribute in (getattr(value, "__name__", None), getattr(value, "_name", None), name):
                 if isinstance(attribute, str) and vars(module).get(attribute) is value:
-                    self._check_installed(name, module.__name__, getattr(module, "__file__", None))
+                    self._check_installed(name, getattr(module, "__file__", None))
                     alias = "" if attribute == name else f" as {name}"
                     return f"from {module.__name__} import {attribute}{alias}"
         return None
 
-    def _check_installed(self, name: str, module: str, file: Optional[str]) -> None:
-        if file is not None and not _is_installed(module, Path(file)):
+    def _check_installed(self, name: str, file: Optional[str]) -> None:
+        if file is not None and not _is_installed(Path(file)):
             raise self._problem(
                 name,
                 f"comes from {file}, which the run would not keep; define it in the notebook, or install that file",
@@ -182,13 +182,13 @@ def _is_users_own(value: Any) -> bool:
         return False
     module = sys.modules.get(value.__module__)
     file = getattr(module, "__file__", None)
-    return value.__module__ == "__main__" or (file is not None and not _is_installed(value.__module__, Path(file)))
+    return value.__module__ == "__main__" or (file is not None and not _is_installed(Path(file)))
 
 
-def _is_installed(module: str, file: Path) -> bool:
+def _is_installed(file: Path) -> bool:
     """Tells whether a module belongs to Python, to this project or to an installed package."""
-    own = Path(__file__).resolve().parents[1]  # this package, which may run from a checkout
-    places = [*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages(), str(own)]
-    path = file.resolve()
-    roots = [Path(place).resolve() for place in places]
-    return module.partition(".")[0] in sys.builtin_module_names or any(root in path.parents for root in roots)
+    path, places = file.resolve(), sysconfig.get_paths()
+    standard = [Path(places[name]).resolve() for name in ("stdlib", "platstdlib")]
+    own = [Path(package).resolve().parent for package in (input_fns.__file__, function_source.__file__)]
+    named = {"site-packages", "dist-packages"} & set(path.parts)  # of any environment on the import path
+    return bool(named) or any(root in path.parents for root in [*standard, own[0], own[1].parent])
