@@ -5,6 +5,7 @@ TensorFlow nor NumPy.
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any, List
 
 from estimator_mnist.system import supported as _supported
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from input_fns import Data, InputError, eval_input_fn, train_input_fn
 
 _problem = _supported.wrong_python()
+if _problem and sys.argv[:1] in (["-m"], ["estimator_mnist"]):  # a program, by python -m or by run_module.py
+    _supported.exit_unless_possible()
 if _problem:
     raise ImportError(_problem)
 

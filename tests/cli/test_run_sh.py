@@ -130,6 +130,19 @@ def test_no_python_is_one_clear_line(project, tmp_path):
     assert "found no Python 3.9, 3.10 or 3.11" in done.stderr and "install python3.11" in done.stderr
 
 
+def test_a_python_that_is_too_new_is_one_clear_line(project, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("bash", "dirname", "cmp", "basename", "rm"):
+        (tools / tool).symlink_to(shutil.which(tool) or f"/bin/{tool}")
+    for name in ("python3", "python3.12"):  # run.sh asks a Python for its version by the exit code
+        (tools / name).write_text("#!/bin/sh\nexit 1\n")
+        (tools / name).chmod(0o755)
+    done = call(project, PATH=str(tools))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "found no Python 3.9, 3.10 or 3.11" in done.stderr and "install python3.11" in done.stderr
+
+
 def test_a_package_that_cannot_be_installed_is_told_and_tried_again(project):
     (project / "requirements.lock").write_text("no-such-package-of-anyone==1.0 --hash=sha256:" + "0" * 64 + "\n")
     done = call(project, PIP_NO_INDEX="1")
