@@ -32,6 +32,10 @@ UPRIGHT = {
 }
 
 
+# The colours of a picture, of mode L, RGB or F in [0, 1], and its opacity, of mode L, or None if it is opaque.
+Planes = Tuple[Image.Image, Optional[Image.Image]]
+
+
 class ImageFileError(OneLineError):
     """A file holds no image to train on: the text says why and what to do, and does not name the file."""
 
@@ -60,7 +64,7 @@ def read_image(path: str, size: Optional[Size]) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's warnings about a file add nothing to the result
-            with open(path, "rb", opener=_open_without_waiting) as file:
+            with open(path, "rb", opener=open_without_waiting) as file:
                 return _decode(file, size)
     except ImageFileError:
         raise
@@ -77,7 +81,7 @@ def read_image(path: str, size: Optional[Size]) -> np.ndarray:
     raise ImageFileError(f"{why}; repair or remove it")
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
+def open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # opening a named pipe would wait for its writer
 
 
@@ -95,13 +99,17 @@ def _decode(file: IO[bytes], size: Optional[Size]) -> np.ndarray:
     image = Image.open(file, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise ImageFileError(f"{_too_large()}; make it smaller or remove it")
+    colours, alpha = upright(image)
+    _check_size(colours, size)
+    return _array(*resized(colours, alpha, size[:2] if size else (colours.height, colours.width)))
+
+
+def upright(image: Image.Image, side: Optional[int] = None) -> Planes:
+    """Loads an open image and returns it as EXIF turns it, reduced by a whole factor to a longer side in pixels."""
     image.load()  # before its EXIF is read: in a PNG, that may follow the pixels
     turn = UPRIGHT.get(_orientation(image))
-    colours, alpha = _planes(image)
-    if turn is not None:
-        colours, alpha = colours.transpose(turn), alpha and alpha.transpose(turn)
-    _check_size(colours, size)
-    return _array(*_resized(colours, alpha, size or Size(colours.height, colours.width, False)))
+    colours, alpha = _planes(image, -(-max(image.size) // side) if side else 1)
+    return (colours, alpha) if turn is None else (colours.transpose(turn), alpha and alpha.transpose(turn))
 
 
 def _check_size(colours: Image.Image, size: Optional[Size]) -> None:
@@ -122,29 +130,32 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _planes(image: Image.Image) -> Tuple[Image.Image, Optional[Image.Image]]:
-    """Returns the colours, of mode L, RGB or F in [0, 1], and the opacity, of mode L, or None if it is opaque."""
+def _planes(image: Image.Image, factor: int) -> Planes:
     if image.mode.startswith(("I", "F")):  # 16 bits a pixel, which some versions of Pillow read as 32
-        return Image.fromarray(np.asarray(image).astype(np.float32) / 65535), None
+        image = Image.fromarray(np.asarray(image).astype(np.float32) / 65535)
+        return image.reduce(factor) if factor > 1 else image, None
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        # Pillow reduces with colours weighted by opacity, so that transparent pixels do not bleed.
+        image = image.convert("RGBA").reduce(factor)
         alpha = image.getchannel("A")
         return image.convert("RGB"), alpha if alpha.getextrema() != (255, 255) else None
     if image.mode not in ("L", "RGB"):
         image = image.convert("L" if image.mode == "1" else "RGB")
-    return image, None
+    return image.reduce(factor) if factor > 1 else image, None
 
 
-def _resized(
-    colours: Image.Image, alpha: Optional[Image.Image], size: Size
-) -> Tuple[Image.Image, Optional[Image.Image]]:
-    """Resizes a whole picture, bilinear and antialiased."""
+def resized(colours: Image.Image, alpha: Optional[Image.Image], size: Tuple[int, int]) -> Planes:
+    """Resizes a whole picture to a height and width, bilinear and antialiased.
+
+    Raises:
+        ImageFileError: Over black, nothing is left of it.
+    """
     _check_visible(colours, alpha)
-    if (colours.height, colours.width) == size[:2]:
+    if (colours.height, colours.width) == size:
         return colours, alpha
     if alpha is not None:  # otherwise the colours of transparent pixels would bleed into opaque ones
         colours, alpha = Image.composite(colours, Image.new(colours.mode, colours.size), alpha), None
-    return colours.resize((size.width, size.height), Image.Resampling.BILINEAR), alpha
+    return colours.resize(size[::-1], Image.Resampling.BILINEAR), alpha
 
 
 def _check_visible(colours: Image.Image, alpha: Optional[Image.Image]) -> None:

@@ -16,6 +16,7 @@ from support import ROOT
 
 from estimator_mnist.predict.pictures import decode, reader
 from estimator_mnist.predict.pictures.decode import Preparation
+from input_fns.sources import image_files
 
 MNIST, FIT, NONE, RESIZE = (Preparation(preprocess, (28, 28, 1)) for preprocess in ("mnist", "fit", "none", "resize"))
 COLOUR = Preparation("resize", (32, 24, 3))
@@ -195,9 +196,9 @@ def test_the_first_frame_of_an_animation_is_read(digits):
 def test_the_orientation_of_exif_is_applied(digits, format, orientation):
     upright = Image.fromarray(digits[4]).resize((84, 112)).convert("RGB")
     undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
-    stored = upright.transpose(decode.UPRIGHT[undo]) if orientation > 1 else upright
+    stored = upright.transpose(image_files.UPRIGHT[undo]) if orientation > 1 else upright
     exif = Image.Exif()
-    exif[decode.ORIENTATION] = orientation
+    exif[image_files.ORIENTATION] = orientation
     prepared = in_grey(encoded(stored, format, exif=exif, **({"lossless": True} if format == "WEBP" else {})), MNIST)
     assert np.abs(prepared - in_grey(encoded(upright), MNIST).astype(int)).mean() < 4
 
@@ -360,9 +361,9 @@ def test_transparent_pixels_are_black_and_do_not_bleed():
 def test_the_orientation_of_exif_is_applied_to_whole_pictures(orientation):
     upright = Image.fromarray(gradients(32, 24))
     undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
-    stored = upright.transpose(decode.UPRIGHT[undo]) if orientation > 1 else upright
+    stored = upright.transpose(image_files.UPRIGHT[undo]) if orientation > 1 else upright
     exif = Image.Exif()
-    exif[decode.ORIENTATION] = orientation
+    exif[image_files.ORIENTATION] = orientation
     for preprocess in ("resize", "none"):
         prepared = decode.prepare(encoded(stored, exif=exif), Preparation(preprocess, (32, 24, 3)))
         assert np.array_equal(prepared, gradients(32, 24))
@@ -410,7 +411,7 @@ ORIGINALS: List[bytes] = []
 def originals(digits) -> List[bytes]:
     if not ORIGINALS:
         image = Image.fromarray(digits[0]).resize((60, 60))
-        ORIGINALS.extend(encoded(image.convert("RGB"), format) for format in decode.FORMATS)
+        ORIGINALS.extend(encoded(image.convert("RGB"), format) for format in image_files.FORMATS)
         ORIGINALS.append(encoded(image.convert("P"), "GIF", save_all=True, append_images=[image.convert("P")]))
         ORIGINALS.append(encoded(with_alpha(np.asarray(image), np.asarray(image))))
         ORIGINALS.append(encoded(image.convert("CMYK"), "JPEG", progressive=True, exif=Image.Exif()))

@@ -14,32 +14,14 @@ from PIL import Image
 
 from estimator_mnist.predict.pictures import center_digit, foreground
 from input_fns.errors import OneLineError, reason
+from input_fns.sources import image_files
+from input_fns.sources.image_files import FORMATS, MAX_BYTES, MAX_PIXELS, Planes
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".webp")
-MAX_PIXELS = 100_000_000  # 400 MB when decoded; the photographs of phones have 12 to 50 million
-MAX_BYTES = 1 << 28
 # Pictures whose foreground is searched are first reduced to a longer side of 200 to 400 pixels, or to more for networks
 # of large images. A digit that fills a tenth of it is still large enough, and a photograph of millions of pixels takes
 # milliseconds once it is decoded.
 WORKING_SIDE = 400
-ORIENTATION = 0x0112  # EXIF's tag
-VISIBLE = 8  # of 255: a picture with nothing brighter than this is black
-# What makes a picture with each value of that tag upright; 1 already is.
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
 Shape = Tuple[int, int, int]
-# The colours of a picture, of mode L, RGB or F in [0, 1], and its opacity, of mode L; None: it is opaque.
-Planes = Tuple[Image.Image, Optional[Image.Image]]
 
 
 class PictureError(OneLineError):
@@ -82,8 +64,11 @@ def prepare(picture: Union[str, bytes, Image.Image], preparation: Preparation) -
         PictureError: The file cannot be read, or is not an image, or is damaged or too large, or the picture is empty.
     """
     colours, alpha = _read(picture, preparation)
-    if preparation.preprocess == "resize":
-        colours, alpha = _resized(colours, alpha, preparation.size)
+    if preparation.preprocess == "resize":  # as images from a folder are made for training
+        try:
+            colours, alpha = image_files.resized(colours, alpha, preparation.size)
+        except image_files.ImageFileError as error:
+            raise PictureError(str(error)) from None
     values, opacity = _array(colours), None if alpha is None else _array(alpha)
     if preparation.preprocess in ("resize", "none"):
         return _unprepared(values, opacity, preparation.image_shape)
@@ -101,7 +86,7 @@ def _read(picture: Union[str, bytes, Image.Image], preparation: Preparation) -> 
                 return _upright(picture.copy(), preparation)
             if isinstance(picture, bytes):
                 return _decode(BytesIO(picture), len(picture), preparation)
-            with open(picture, "rb", opener=_open_without_waiting) as file:
+            with open(picture, "rb", opener=image_files.open_without_waiting) as file:
                 return _decode(file, _bytes_of(file), preparation)
     except PictureError:
         raise
@@ -115,10 +100,6 @@ def _read(picture: Union[str, bytes, Image.Image], preparation: Preparation) -> 
         raise PictureError("is too large for this machine's memory") from None
     except Exception as error:  # Pillow documents no set of errors, and raises many for damaged files
         raise PictureError(f"is damaged ({reason(error)})") from error
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # opening a named pipe would wait for its writer
 
 
 def _bytes_of(file: IO[bytes]) -> int:
@@ -140,29 +121,11 @@ def _decode(file: IO[bytes], byte_count: int, preparation: Preparation) -> Plane
 
 
 def _upright(image: Image.Image, preparation: Preparation) -> Planes:
-    image.load()  # before its EXIF is read: in a PNG, that may follow the pixels
-    turn = UPRIGHT.get(_orientation(image))
-    colours, alpha = _planes(image, preparation.side)
-    if turn is not None:
-        colours, alpha = colours.transpose(turn), alpha and alpha.transpose(turn)
+    colours, alpha = image_files.upright(image, preparation.side)
     height, width = preparation.size
     if preparation.preprocess == "none" and colours.size != (width, height):
         raise PictureError(f"is {colours.width}x{colours.height}; --preprocess none takes {width}x{height} only")
     return colours, alpha
-
-
-def _resized(colours: Image.Image, alpha: Optional[Image.Image], size: center_digit.Size) -> Planes:
-    """Resizes a whole picture, bilinear and antialiased, as a served model resizes what it is sent."""
-    height, width = size
-    if alpha is not None:
-        over_black = Image.composite(colours, Image.new(colours.mode, colours.size), alpha)
-        if alpha.getextrema()[1] > 127 and np.asarray(over_black).max() <= VISIBLE:
-            raise PictureError("is black on a transparent background, which counts as black: nothing is left of it")
-    if colours.size == (width, height):
-        return colours, alpha
-    # Composited first, so that the colours of transparent pixels do not bleed into opaque ones.
-    whole = colours if alpha is None else over_black
-    return whole.resize((width, height), Image.Resampling.BILINEAR), None
 
 
 def _unprepared(colours: np.ndarray, alpha: Optional[np.ndarray], image_shape: Shape) -> np.ndarray:
@@ -173,32 +136,6 @@ def _unprepared(colours: np.ndarray, alpha: Optional[np.ndarray], image_shape: S
     if alpha is not None:  # transparent pixels become dark, like the background of MNIST's images
         planes = planes * alpha[..., np.newaxis]
     return np.broadcast_to(np.rint(255 * np.clip(planes, 0, 1)).astype(np.uint8), image_shape)
-
-
-def _orientation(image: Image.Image) -> int:
-    if "exif" not in image.info and image.format != "PNG":  # a PNG may hold it in a text chunk
-        return 1
-    try:
-        return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # damaged EXIF says nothing, and the image is readable without it
-        return 1
-
-
-def _planes(image: Image.Image, side: Optional[int]) -> Planes:
-    """Returns the colours and the opacity of a picture, reduced to a longer side in pixels."""
-    factor = -(-max(image.size) // side) if side else 1
-    if image.mode.startswith(("I", "F")):  # 16 bits a pixel, which some versions of Pillow read as 32
-        values = np.asarray(image).astype(np.float32) / 65535
-        image = Image.fromarray(values)
-        return image.reduce(factor) if factor > 1 else image, None
-    if image.has_transparency_data:
-        # Pillow reduces with colours weighted by opacity, so that transparent pixels do not bleed.
-        image = image.convert("RGBA").reduce(factor)
-        alpha = image.getchannel("A")
-        return image.convert("RGB"), alpha if alpha.getextrema() != (255, 255) else None
-    if image.mode not in ("L", "RGB"):
-        image = image.convert("L" if image.mode == "1" else "RGB")
-    return image.reduce(factor) if factor > 1 else image, None
 
 
 def _array(image: Image.Image) -> np.ndarray:

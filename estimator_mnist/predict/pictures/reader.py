@@ -16,6 +16,7 @@ import numpy as np
 
 from estimator_mnist.predict.pictures import decode
 from estimator_mnist.predict.pictures.decode import Preparation
+from input_fns.sources.image_files import SUFFIXES
 
 CHUNK = 64  # files that a process reads, and a network classifies, at a time
 FEW = 4 * CHUNK  # files read by this process: others take as long to start as these take to read
@@ -91,7 +92,7 @@ def _in_folder(folder: str) -> Iterator[Source]:
     for entry in visible:
         if entry.is_dir(follow_symlinks=False):  # links could form a cycle
             yield from _in_folder(entry.path)
-        elif entry.name.lower().endswith(decode.SUFFIXES):
+        elif entry.name.lower().endswith(SUFFIXES):
             yield Source(entry.path)
 
 
