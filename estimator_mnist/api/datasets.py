@@ -9,6 +9,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 import input_fns
 from estimator_mnist.api import turns
 from estimator_mnist.system import terminal
+from estimator_mnist.system.tensorflow_setup import quiet_tensorflow
 from input_fns import Data, InputError, Request
 
 Arrays = Tuple[Any, Any]  # images, uint8 [n, height, width] or [n, height, width, 1 or 3], and labels, integers [n]
@@ -86,6 +87,7 @@ def settings_of(found: FoundData) -> Dict[str, Any]:
 
 
 def _find(request: Request, verbose: bool) -> FoundData:
+    quiet_tensorflow()  # TFDS imports it
     found = input_fns.find(request, terminal.say if verbose else turns.silence)
     return FoundData(**{field.name: getattr(found, field.name) for field in dataclasses.fields(Data)}, request=request)
 

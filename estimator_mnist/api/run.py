@@ -16,6 +16,7 @@ from estimator_mnist.model_dir import checkpoint_names, prepare, results
 from estimator_mnist.system import errors, terminal
 from estimator_mnist.system.errors import RunError
 from estimator_mnist.system.paths import path_of
+from estimator_mnist.system.tensorflow_setup import quiet_tensorflow
 from input_fns import InputError
 
 if TYPE_CHECKING:
@@ -231,6 +232,7 @@ def open_run(model_dir: Union[str, Path], *, verbose: bool = True) -> Run:
     Raises:
         InputError: The folder holds no run.
     """
+    quiet_tensorflow()  # a remote folder imports it
     folder = path_of(str(model_dir), "model_dir")
     return Run(folder, prepare.stored_experiment(folder, "model_dir"), verbose=verbose)
 
