@@ -16,7 +16,8 @@ class Classified:
     images: np.ndarray  # uint8 [n, height, width, channels]
     labels: np.ndarray  # int32 [n]
     logits: np.ndarray  # float32 [n, classes]
-    hidden: np.ndarray  # float32 [n, units], the layer before the logits; see `model.model_fn.classify`
+    # The layer before the logits, float32 [n or the first 10,000, units]; see `model.model_fn.classify`.
+    hidden: np.ndarray
     # The first kernel as images, float32 [height, width, filters], or [height, width, 3, filters] of colour images.
     filters: Optional[np.ndarray]  # None for a network without a kernel
     split: str = "test"  # or "validation"

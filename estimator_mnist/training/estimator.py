@@ -18,13 +18,15 @@ from estimator_mnist.system.paths import path_of
 from estimator_mnist.training import run_config
 
 InputFn = Callable[[], tf.data.Dataset]
+MAX_HIDDEN = 10_000  # examples, which the projector shows: all of a large split could fill the memory
 
 
 class Evaluation(NamedTuple):
     """What one forward pass over the evaluated split gives."""
 
     figures: Dict[str, Any]  # "loss", "global_step" and the metrics of the EstimatorSpec: NumPy scalars
-    outputs: Dict[str, np.ndarray]  # "image", "label" and the predictions of the EstimatorSpec, of all examples
+    # "image", "label" and the predictions of the EstimatorSpec, of all examples; "hidden" of the first MAX_HIDDEN.
+    outputs: Dict[str, np.ndarray]
     seconds: float  # with the making of graph and session, where there were none yet
 
 
@@ -44,6 +46,7 @@ def create(
     if data:
         split, batch_size = data.test, experiment.eval_batch_size
         estimator.split_input_fn = lambda: input_fns.eval_input_fn(split, batch_size)
+        estimator.split_images = None if split.images is None else split.arrays()[0]
     return estimator
 
 
@@ -55,6 +58,7 @@ class Estimator(tf.estimator.Estimator):
     """
 
     split_input_fn: InputFn  # the whole split that the experiment is evaluated on; see `create`
+    split_images: Optional[np.ndarray] = None  # of that split, mapped from its file; None where it is streamed
     beside_training = False  # whether another process trains, and deletes old checkpoints
     evaluation_seconds = 0.0  # that the evaluations took so far, with the making of their graph
     _last: Optional[Evaluation] = None  # of the last step of the run
@@ -166,7 +170,11 @@ class _Evaluation:
             self._values[tf.compat.v1.GraphKeys.GLOBAL_STEP] = step
             self._batch = tf.group(*(update for _, update in metrics.values()))
             self._examples = tf.shape(labels)[0]
-            self._outputs = {"image": features["image"], "label": labels, **(spec.predictions or {})}
+            self._outputs = {"label": labels, **(spec.predictions or {})}
+            # Images that can be mapped need no copy in memory.
+            self._images = estimator.split_images if input_fn is getattr(estimator, "split_input_fn", None) else None
+            if self._images is None:
+                self._outputs["image"] = features["image"]
             self._begin = tf.compat.v1.local_variables_initializer()
             self._initial = tf.compat.v1.global_variables_initializer()
             self._saver = tf.compat.v1.train.Saver(sharded=True)
@@ -192,12 +200,15 @@ class _Evaluation:
         for _ in range(self._batches):
             fetched = (self._batch, self._examples, self._outputs if with_outputs else {})
             _, examples_of_batch, of_batch = self._session.run(fetched)
-            examples += int(examples_of_batch)
             for name, values in of_batch.items():
-                outputs[name].append(values)
+                if name != "hidden" or examples < MAX_HIDDEN:
+                    outputs[name].append(values[: MAX_HIDDEN - examples] if name == "hidden" else values)
+            examples += int(examples_of_batch)
         figures = self._session.run(self._values)
         figures["loss"] = self._mean_loss(figures["loss"], examples)
         arrays = {name: np.concatenate(values) for name, values in outputs.items()}
+        if with_outputs and self._images is not None:
+            arrays["image"] = self._images
         return Evaluation(figures, arrays, time.perf_counter() - began)
 
     def _mean_loss(self, mean_share: np.float32, examples: int) -> np.float32:

@@ -77,3 +77,14 @@ def test_the_evaluation_of_the_last_step_keeps_the_outputs_of_its_forward_pass(r
     assert outputs["logits"].shape == (1000, 10) and outputs["hidden"].shape == (1000, 128)
     assert np.mean(outputs["classes"] == labels) == pytest.approx(metrics["accuracy"])
     assert not np.array_equal(estimating.classify(earlier).outputs["logits"], outputs["logits"])
+
+
+def test_images_are_mapped_and_only_the_first_hidden_outputs_are_kept(run, sample, tmp_path, monkeypatch):
+    monkeypatch.setattr(estimator, "MAX_HIDDEN", 600)
+    experiment = prepare.stored_experiment(run)
+    outputs = estimator.create(experiment, tmp_path, sample).classify(checkpoints.prefix(run, 400)).outputs
+    assert outputs["hidden"].shape == (600, 128) and len(outputs["logits"]) == len(outputs["image"]) == 1000
+    mapped = outputs["image"]
+    while isinstance(mapped.base, np.ndarray):
+        mapped = mapped.base
+    assert isinstance(mapped, np.memmap)
