@@ -55,8 +55,12 @@ def train(
         folder = path_of(str(place), "model_dir")
         code = assembly.Code(settings.registered, folder / FOLDER)
         experiment = assembly.experiment(found, {**datasets.settings_of(found), **settings.values}, code)
+        from estimator_mnist.model import user_functions
+
         if tf_config.read(experiment.strategy):
             raise InputError(f"strategy {experiment.strategy}: needs several processes; train with the command line")
+        if prepare.is_new(folder, clean):
+            user_functions.check(experiment)
         with prepare.opened_for(experiment, folder, clean):
             if verbose:
                 console.show_data(found, experiment.evaluated_split)

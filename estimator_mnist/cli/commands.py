@@ -42,7 +42,8 @@ def _train(started: float, stopper: Stopper) -> int:
     experiment = flags.experiment(data)
     if task and not task.is_chief:
         return _take_part(_job(experiment, data, model_dir, stopper, task), task)
-    _check_network(experiment, model_dir)
+    if prepare.is_new(model_dir, FLAGS.clean):
+        _check_network(experiment)
     with prepare.opened_for(experiment, model_dir, FLAGS.clean):
         console.show_data(data, experiment.evaluated_split)
         outcome = results.read(model_dir)
@@ -55,17 +56,12 @@ def _train(started: float, stopper: Stopper) -> int:
     return 0
 
 
-def _check_network(experiment: Experiment, model_dir: Path) -> None:
-    """Checks the network of a new run, before anything is written for it.
+def _check_network(experiment: Experiment) -> None:
+    """Checks the network and the user functions of a new run, before anything is written for it; raises InputError."""
+    _configure_tensorflow(experiment)
+    from estimator_mnist.model import user_functions
 
-    Raises:
-        InputError: Its layers do not make a network for the experiment, or a user's file raises an exception.
-    """
-    if FLAGS.clean or not (model_dir / FILE_NAME).exists():
-        _configure_tensorflow(experiment)
-        from estimator_mnist.model import user_functions
-
-        user_functions.check(experiment)
+    user_functions.check(experiment)
 
 
 def _job(

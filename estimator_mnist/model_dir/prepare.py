@@ -37,6 +37,11 @@ WRITTEN_BY_A_RUN = (
 )
 
 
+def is_new(model_dir: Path, clean: bool) -> bool:
+    """Tells whether a run begins in a model_dir, or starts over, and does not resume."""
+    return clean or not (model_dir / experiments.FILE_NAME).exists()
+
+
 @contextlib.contextmanager
 def opened_for(experiment: Experiment, model_dir: Path, clean: bool) -> Iterator[None]:
     """A context in which a model_dir is locked and holds this experiment.
