@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from input_fns.batching.schedule import TrainingBatches
-from input_fns.sources import array_cache, tfds_source
+from input_fns.sources import array_cache, tfds_records, tfds_source
 from input_fns.sources.find import Split
 
 SHUFFLE_BUFFER = 1024  # examples
@@ -65,13 +65,11 @@ def _examples(split: Split, shuffle_seed: Optional[int] = None) -> tf.data.Datas
 def _records_of_tfds(split: Split, shuffle_seed: Optional[int]) -> tf.data.Dataset:
     import tensorflow_datasets as tfds
 
-    image_key, label_key = tfds_source.keys(tfds.builder(split.tfds_name, data_dir=str(split.data_dir)).info)
-    dataset = tfds.load(
-        split.tfds_name,
+    builder = tfds.builder(split.tfds_name, data_dir=str(split.data_dir))
+    image_key, label_key = tfds_source.keys(builder.info)
+    dataset = builder.as_dataset(
         split=f"{split.name}[{split.first}:{split.first + split.examples}]",
-        data_dir=str(split.data_dir),
-        download=False,
-        decoders=tfds.decode.PartialDecoding({image_key: True, label_key: True}),
+        decoders=tfds_records.decoders(builder.info, [image_key, label_key]),
         shuffle_files=shuffle_seed is not None,
         read_config=tfds.ReadConfig(shuffle_seed=shuffle_seed),
     )

@@ -25,7 +25,7 @@ def decoded(request: Request, say: Callable[[str], None]) -> Facts:
     """
     folder = request.place("idx")
     if not folder.is_dir():
-        raise InputError(f"--idx_dir {folder}: is not a folder")
+        raise InputError(f"--idx_dir {request.idx_dir}: is not a folder")
     files = {(split, kind): idx.find_file(folder, split, kind) for split, kind in idx.FILE_NAMES}
     made_from: List[Any] = [request.image_size]
     for path in files.values():

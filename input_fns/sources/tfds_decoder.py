@@ -17,7 +17,7 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 import numpy as np
 
 from input_fns.errors import InputError, reason
-from input_fns.sources import held_out, resizing
+from input_fns.sources import held_out, resizing, tfds_records
 from input_fns.sources.array_cache import Writer
 
 PROGRAM = (
@@ -139,26 +139,23 @@ def _parts(job: Job, split: str, labels_only: bool = False) -> Iterator[Tuple[np
         )
 
 
-def _values(job: Job, split: str, keys: Sequence[str]) -> Iterator[List[np.ndarray]]:
+def _values(job: Job, split: str, keys: Sequence[str]) -> Iterator[Tuple[np.ndarray, ...]]:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
     # In a session without GPUs, and not eagerly: the run that waits for the data needs the GPU's memory.
     with tf.Graph().as_default():
         try:
-            dataset = tfds.load(
-                job.name,
-                split=split,
-                data_dir=job.data_dir,
-                download=False,
-                shuffle_files=False,
-                decoders=tfds.decode.PartialDecoding(dict.fromkeys(keys, True)),
+            builder = tfds.builder(job.name, data_dir=job.data_dir)
+            dataset = builder.as_dataset(
+                split=split, shuffle_files=False, decoders=tfds_records.decoders(builder.info, keys)
             )
-            batches = dataset.batch(BATCH if job.alike or len(keys) == 1 else 1)
+            wanted = dataset.map(lambda features: tuple(features[key] for key in keys))  # others may not fit in a batch
+            batches = wanted.batch(BATCH if job.alike or len(keys) == 1 else 1)
             batch = tf.compat.v1.data.make_one_shot_iterator(batches).get_next()
             with tf.compat.v1.Session(config=tf.compat.v1.ConfigProto(device_count={"GPU": 0})) as session:
                 while True:
-                    yield session.run([batch[key] for key in keys])
+                    yield session.run(batch)
         except tf.errors.OutOfRangeError:
             return
         except NotImplementedError as error:  # TFDS: ArrayRecord files

@@ -1,10 +1,10 @@
-"""A look at the first records of a prepared data set, without a TensorFlow session (see tfds_decoder.py)."""
+"""The records of a prepared data set: a first look without a TensorFlow session, and what of them is decoded."""
 
 import io
 import itertools
 import struct
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Any, Dict, Iterator, Optional, Sequence
 
 import numpy as np
 
@@ -15,6 +15,8 @@ EXAMPLES = 200  # looked at
 
 def preparation(folder: Path, image_key: str) -> Optional[str]:
     """Returns how the images of the training split were prepared, or None if they cannot be looked at.
+
+    Runs no session; see tfds_decoder.py.
 
     Args:
         folder: Of the prepared version.
@@ -33,6 +35,20 @@ def preparation(folder: Path, image_key: str) -> Optional[str]:
     except (OSError, ValueError, struct.error):  # damage is reported where it is read for training
         return None
     return preparation_of(stacked if stacked.ndim == 4 else stacked[..., np.newaxis])
+
+
+def decoders(info: Any, keys: Sequence[str]) -> Dict[str, Any]:
+    """Returns `tfds.decode` decoders that leave pictures undecoded where only some features are wanted.
+
+    Args:
+        info: A `tfds.core.DatasetInfo`.
+        keys: The wanted features.
+    """
+    import tensorflow_datasets as tfds
+
+    # tfds.decode.PartialDecoding would do it for all features, but prints a warning of its own deprecated code.
+    pictures = [name for name, feature in info.features.items() if isinstance(feature, tfds.features.Image)]
+    return {name: tfds.decode.SkipDecoding() for name in pictures if name not in keys}
 
 
 def _records(folder: Path) -> Iterator[bytes]:

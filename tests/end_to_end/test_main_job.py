@@ -198,7 +198,7 @@ def test_flag_files_and_both_spellings_of_booleans_are_accepted(cli, tmp_path):
         ),
         (["--source", "idx", "--idx_dir", "none"], "--idx_dir none: is not a folder"),
         (["--source", "idx"], "--idx_dir: not given"),
-        (["--dataset", "cifar10", "--source", "auto"], "--dataset cifar10: has uint8 images of shape (32, 32, 3)"),
+        (["--dataset", "imdb_reviews", "--source", "auto"], "--dataset imdb_reviews: has no image"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(cli, tmp_path, words, message):

@@ -121,6 +121,42 @@ def test_tensors_three_hundred_classes_and_supervised_keys(tmp_path):
             assert by_image(read) == by_image((images, labels)) and max(read[1]) == 299
 
 
+def test_other_names_and_further_features_do_not_matter(tmp_path):
+    images, labels = noise(30, 5, 4, 1)
+    features = {
+        "picture": tfds.features.Image(shape=(5, 4, 1)),
+        "kind": tfds.features.ClassLabel(names=NAMES),
+        "mask": tfds.features.Image(shape=(None, None, 3)),
+        "box": tfds.features.BBoxFeature(),
+        "words": tfds.features.Sequence(tfds.features.Text()),
+    }
+
+    class Mine(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+        pkg_dir_path = tmp_path
+
+        def _info(self) -> Any:
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features), supervised_keys=("picture", "kind")
+            )
+
+        def _split_generators(self, dl_manager: Any) -> Any:
+            return {"train": self._generate_examples(), "test": self._generate_examples()}
+
+        def _generate_examples(self) -> Any:
+            for i in range(30):
+                box = tfds.features.BBox(0.0, 0.0, 1.0, 1.0)
+                others = {"mask": images[i].repeat(3, axis=2)[: 1 + i % 4], "words": ["a"] * (i % 3), "box": box}
+                yield i, {"picture": images[i], "kind": labels[i], **others}
+
+    Mine(data_dir=str(tmp_path)).download_and_prepare()
+    for stream in (False, True):
+        data = input_fns.find(Request("mine", "tfds", str(tmp_path), stream=stream))
+        for split in (data.train, data.test):
+            read = joined(fetch(lambda split=split: input_fns.eval_input_fn(split, 7)))
+            assert by_image(read) == by_image((images, labels))
+
+
 def test_a_label_without_a_class_is_one_line(tmp_path):
     images, labels = noise(12, 5, 4, 1)
     labels[7] = -1  # what TFDS's sets hold where labels are unknown
