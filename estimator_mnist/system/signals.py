@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any, Dict, Optional, Type
+from typing import Any, Dict, Optional, Tuple, Type
 
 # Environment variable: a pipe whose other end only the parent holds. A run with this variable ends with its parent.
 PARENT_PIPE = "ESTIMATOR_MNIST_PARENT_PIPE"
@@ -33,7 +33,7 @@ class Stopper:
     training loop ends after its step.
     """
 
-    SIGNALS = (signal.SIGTERM, signal.SIGINT)
+    SIGNALS: Tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT)
 
     def __init__(self) -> None:
         self.deferring = False
