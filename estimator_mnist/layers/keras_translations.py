@@ -26,6 +26,15 @@ HINTS = (
     ("TFOpLambda", "write a layer for this operation"),
     ("TensorFlowOpLayer", "write a layer for this operation"),
 )
+# TensorFlow's functions for some of Keras's activations, which exports know.
+TENSORFLOW_ACTIVATIONS: Dict[str, ActivationFunction] = {
+    "elu": tf.nn.elu,
+    "selu": tf.nn.selu,
+    "silu": tf.nn.silu,
+    "softplus": tf.nn.softplus,
+    "softsign": tf.nn.softsign,
+    "swish": tf.nn.silu,
+}
 
 
 class Untranslatable(Exception):
@@ -105,7 +114,7 @@ def activation_of(layer: Any) -> Optional[ActivationFunction]:
     name = getattr(function, "__name__", "")
     if getattr(tf.keras.activations, name, None) is not function:
         return function  # a user's own
-    return None if name == "linear" else ACTIVATIONS.get(name, function)
+    return None if name == "linear" else {**ACTIVATIONS, **TENSORFLOW_ACTIVATIONS}.get(name, function)
 
 
 def _one(sizes: Any) -> Optional[int]:

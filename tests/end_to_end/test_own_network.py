@@ -12,7 +12,7 @@ from support import ROOT, command_line, killed_at, resumes_to_the_same_end
 from estimator_mnist import user_code
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.export import command as export
-from estimator_mnist.export import isolated_venv, throughput
+from estimator_mnist.export import isolated_venv, runtimes, throughput
 from estimator_mnist.model import user_functions
 from estimator_mnist.system.errors import RunError
 from input_fns import InputError
@@ -90,7 +90,7 @@ def test_every_format_is_exported_with_the_copy_of_the_network(trained, sample, 
     monkeypatch.setattr(throughput, "AT_LEAST_SECONDS", 0.01)
     names = ["saved_model", "tflite", "tflite_int8", "onnx"]
     try:
-        isolated_venv.python_of(ROOT / "requirements-keras.lock", ROOT / ".venv-keras", print)
+        isolated_venv.python_of(runtimes.KERAS_LOCK, runtimes.KERAS_VENV, print)
         names.append("keras")
     except RunError:
         pass  # needs a download

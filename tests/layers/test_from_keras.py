@@ -9,6 +9,7 @@ from estimator_mnist import layers as of
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.export import keras_layers
 from estimator_mnist.layers import from_keras
+from estimator_mnist.layers.activations import activation_name
 from estimator_mnist.layers.network import Network
 from input_fns import InputError
 
@@ -117,6 +118,15 @@ def test_names_of_the_user_are_kept_as_far_as_they_can_be():
         kl.Dense(10, name="out"),
     ]
     assert names(from_keras(keras.Sequential(layers))) == ["stem_conv_1", "flatten", "out"]
+
+
+@pytest.mark.parametrize("name", ["elu", "selu", "swish", "softplus", "softsign", "gelu", "hard_sigmoid", "mish"])
+def test_an_activation_of_keras_is_the_same_function(name):
+    dense = from_keras(keras.Sequential([kl.Flatten(), kl.Dense(10, activation=name)]))[-1]
+    x = tf.constant(np.linspace(-4, 4, 50), tf.float32)
+    np.testing.assert_allclose(dense.activation(x), getattr(keras.activations, name)(x), rtol=1e-6, atol=1e-7)
+    known = keras_layers.TENSORFLOW_ACTIVATIONS.get(dense.activation) or activation_name(dense.activation)
+    assert known == {"swish": "silu", "hard_sigmoid": None, "mish": None}.get(name, name)
 
 
 def test_a_sequential_without_an_input_shape_is_translated():
@@ -274,6 +284,7 @@ def test_a_keras_model_made_within_a_network_function_leaves_nothing_in_the_grap
     content = b"""
 import tensorflow as tf
 from estimator_mnist.layers import from_keras
+from estimator_mnist.layers.activations import activation_name
 outside = tf.keras.Sequential([tf.keras.layers.Flatten(), tf.keras.layers.Dense(5)])
 def network(experiment):
     image = tf.keras.Input(experiment.image_shape)
