@@ -1,7 +1,9 @@
 """Runs from Python: equal to the command's, several in a process, in threads, interrupted."""
 
+import importlib
 import json
 import subprocess
+import textwrap
 import threading
 from pathlib import Path
 
@@ -60,8 +62,8 @@ def test_several_runs_of_several_shapes_in_one_process(program):
         for _ in range(2):  # the second time in folders that are deleted
             runs = [
                 em.train("dense", "sample", model_dir="dense", train_steps=60, evals=1, verbose=False, clean=True),
-                em.train(tiny, (colours, labels), model_dir="tiny", train_steps=60, learning_rate=0.03, verbose=False,
-                         clean=True),
+                em.train(tiny, (colours, labels), model_dir="tiny", train_steps=60, evals=2, learning_rate=0.03,
+                         verbose=False, clean=True),
                 em.train("lenet5", "sample", model_dir="lenet5", train_steps=10, evals=1, verbose=False, clean=True),
             ]
             print(json.dumps([[run.results["final"], run.history["step"].tolist()[-1]] for run in runs]))
@@ -265,3 +267,23 @@ def test_settings_of_numpy_and_paths_are_taken(tmp_path):
     assert type(run.experiment.train_steps) is int and run.experiment.learning_rate == 0.5
     assert command_line(tmp_path, "evaluate", "--model_dir", "run").returncode == 0
     assert RUN  # the flags that SAME repeats
+
+
+def test_a_function_of_a_file_is_that_file_as_it_is_on_disk(tmp_path, monkeypatch):
+    source = """
+        from estimator_mnist.layers import Dense, Flatten, relu
+
+
+        def net(experiment):
+            return [Flatten("flat"), Dense("hidden", 8, relu), Dense("logits", experiment.classes)]
+        """
+    path = tmp_path / "my_networks_of_a_test.py"
+    path.write_text(textwrap.dedent(source))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    net = importlib.import_module(path.stem).net
+    run = train(tmp_path / "run", model=net, train_steps=2, evals=1)
+    assert run.experiment.model == f"{path.name}:net"
+    assert (tmp_path / "run" / "user_code" / path.name).read_bytes() == path.read_bytes()
+    path.write_text(path.read_text().replace("8, relu", "9, relu"))
+    with pytest.raises(em.InputError, match="was edited"):
+        train(tmp_path / "run", model=net, train_steps=2, evals=1)
