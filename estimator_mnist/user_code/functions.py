@@ -5,7 +5,7 @@ import sys
 import types
 from typing import Any, Callable, Dict, Mapping
 
-from estimator_mnist.user_code import calls, files, references
+from estimator_mnist.user_code import calls, files, imports, references
 from input_fns import InputError
 
 _modules: Dict[str, types.ModuleType] = {}  # by the SHA-256 of their content
@@ -66,6 +66,7 @@ def _module(file: str, digest: str) -> types.ModuleType:
     module.__file__ = path
     with calls.translated(file, path):
         code = compile(content, path, "exec")
+        imports.check(content, file)
         text = content.decode(errors="replace")
         linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)  # for tracebacks
         sys.modules[module.__name__] = module  # dataclasses look there

@@ -7,13 +7,11 @@ import builtins
 import inspect
 import math
 import sys
-import sysconfig
 import types
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
-import input_fns
-from estimator_mnist.user_code import function_source
+from estimator_mnist.user_code import function_source, imports
 from input_fns import InputError
 
 MAX_ARRAY_ELEMENTS = 10_000
@@ -138,7 +136,7 @@ class _Writer:
         return None
 
     def _check_installed(self, name: str, file: Optional[str]) -> None:
-        if file is not None and not _is_installed(Path(file)):
+        if file is not None and not imports.is_installed(Path(file)):
             raise self._problem(
                 name,
                 f"comes from {file}, which the run would not keep; define it in the notebook, or install that file",
@@ -182,13 +180,4 @@ def _is_users_own(value: Any) -> bool:
         return False
     module = sys.modules.get(value.__module__)
     file = getattr(module, "__file__", None)
-    return value.__module__ == "__main__" or (file is not None and not _is_installed(Path(file)))
-
-
-def _is_installed(file: Path) -> bool:
-    """Tells whether a module belongs to Python, to this project or to an installed package."""
-    path, places = file.resolve(), sysconfig.get_paths()
-    standard = [Path(places[name]).resolve() for name in ("stdlib", "platstdlib")]
-    own = [Path(package).resolve().parent for package in (input_fns.__file__, function_source.__file__)]
-    named = {"site-packages", "dist-packages"} & set(path.parts)  # of any environment on the import path
-    return bool(named) or any(root in path.parents for root in [*standard, own[0], own[1].parent])
+    return value.__module__ == "__main__" or (file is not None and not imports.is_installed(Path(file)))

@@ -268,6 +268,18 @@ def test_names_differ_by_content_in_one_process(sample, files):
     assert create_network(first).weight_shapes()["conv/kernel"] == (5, 5, 1, 4)
 
 
+def test_a_file_that_needs_one_beside_it_is_refused(sample, tmp_path, monkeypatch):
+    (tmp_path / "widths.py").write_text("WIDTH = 3\n")
+    (tmp_path / "nets.py").write_text("import json\nfrom widths import WIDTH\n" + NETWORK)
+    made = experiment(sample, tmp_path, model="nets.py:small")
+    with pytest.raises(user_code.UserCodeError, match=r"^nets\.py:2: ModuleNotFoundError: No module named 'widths'$"):
+        create_network(made)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as in a notebook
+    with pytest.raises(user_code.UserCodeError, match=r"^nets\.py:2: imports widths from .* would not keep; put all"):
+        create_network(made)
+
+
 def test_micro_batches_follow_from_the_network(sample, files):
     made = experiment(sample, files, model="nets.py:small")
     assert made.architecture.shards is None
