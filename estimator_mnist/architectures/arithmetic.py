@@ -7,11 +7,11 @@ if TYPE_CHECKING:
     from estimator_mnist.layers.network import Network
 
 # Of the forward and backward pass over the images of one session call: a third of a second on two cores with AVX-512,
-# which reach about 160 GFLOP/s in convolutions. conv with its 38.7 MFLOP an image trains 1,280 images a call.
+# which reach about 160 GFLOP/s in convolutions. conv, with 41 MFLOP an image, would get 1,233 images a call.
 FLOP_OF_CALL = 5e10
 MOST_IMAGES_OF_CALL = 12_800
 # From this work on, chains of ops on several cores pay for the overhead of micro-batches. dense is below, with 0.6
-# MFLOP an image, and lenet5 above, with 2.3 MFLOP.
+# MFLOP an image, and lenet5 above, with 2.5 MFLOP.
 FLOP_OF_MICRO_BATCHES = 2e6
 MICRO_BATCHES = 4
 
