@@ -36,6 +36,9 @@ def _layers_of_today(experiment: Any) -> List[Any]:
 def requirements(experiment: Any) -> Iterator[Tuple[str, bool, str]]:
     """Yields what the form of 1998 needs, and what needs the form of 1998; see `Architecture.requirements`."""
     if experiment.lenet5_form == "1998":
+        height, width, channels = experiment.image_shape
+        fits = channels == 1 and all(side <= 32 and side % 2 == 0 for side in (height, width))
+        yield "lenet5_form", fits, "today: 1998 takes grey images of at most 32x32 pixels, an even number on each side"
         yield "lenet5_form", experiment.classes <= 10, "today: 1998 has codes for ten classes"
         yield "dropout_rate", experiment.dropout_rate == 0, "0 with --lenet5_form 1998, which has no dropout"
 

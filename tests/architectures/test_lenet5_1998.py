@@ -147,6 +147,17 @@ def expected_loss(name, y, labels):
     return right + np.log(rest + np.exp(-y).sum(1))
 
 
+@pytest.mark.parametrize("image_shape", [(28, 28, 3), (40, 40, 1), (28, 34, 1), (27, 28, 1)])
+def test_images_that_the_paper_s_plane_cannot_hold_are_refused(image_shape):
+    with pytest.raises(InputError, match=r"^--lenet5_form: 1998 is not possible; it must be today: 1998 takes grey"):
+        Experiment(model="lenet5", lenet5_form="1998", image_shape=image_shape)
+
+
+def test_smaller_images_lie_in_the_middle_of_the_plane():
+    network = create_network(Experiment(model="lenet5", lenet5_form="1998", image_shape=(20, 28, 1)))
+    assert network.parameters == 60_000
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_losses_are_those_of_equations_8_and_9(loss):
     rng = np.random.default_rng(0)
