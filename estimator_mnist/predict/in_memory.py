@@ -14,6 +14,7 @@ from estimator_mnist.predict.classifier import Network
 from estimator_mnist.predict.pictures import decode, reader
 from input_fns import InputError
 from input_fns.errors import reason
+from input_fns.sources.image_files import ImageFileError
 
 Picture = Union[str, "os.PathLike[str]", Image.Image]  # an image file, a folder of them, or an image of Pillow
 Images = Union[np.ndarray, Picture, Sequence[Union[np.ndarray, Picture]]]
@@ -107,7 +108,7 @@ def _prepared(items: Sequence[Any], experiment: Experiment, preprocess: str) -> 
             file = "" if isinstance(picture, Image.Image) else picture
             try:
                 prepared.append(decode.prepare(picture, preparation))
-            except decode.PictureError as error:
+            except ImageFileError as error:
                 raise InputError(f"{file or f'images: number {number}'}: {error}") from error
             files.append(file)
     return tuple(files), np.stack(prepared)

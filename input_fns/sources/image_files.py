@@ -3,10 +3,11 @@
 A picture becomes an image as `predict --preprocess resize` makes one: the whole picture, upright, resized if need be.
 """
 
+import contextlib
 import os
 import stat
 import warnings
-from typing import IO, NamedTuple, Optional, Tuple
+from typing import IO, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,7 @@ from input_fns.errors import OneLineError, reason
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".webp")
 MAX_PIXELS = 100_000_000  # 400 MB when decoded; the photographs of phones have 12 to 50 million
+TOO_LARGE = f"is too large: at most {MAX_PIXELS:,} pixels are decoded"
 MAX_BYTES = 1 << 28
 LARGEST_SIDE = 4096  # pixels of an image that is not resized
 VISIBLE = 8  # of 255: a picture with nothing brighter than this is black
@@ -37,7 +39,7 @@ Planes = Tuple[Image.Image, Optional[Image.Image]]
 
 
 class ImageFileError(OneLineError):
-    """A file holds no image to train on: the text says why and what to do, and does not name the file."""
+    """A file holds no image that can be used: the text says why, and does not name the file."""
 
 
 class Size(NamedTuple):
@@ -62,46 +64,64 @@ def read_image(path: str, size: Optional[Size]) -> np.ndarray:
         ImageFileError: The file cannot be read, or is not an image, or is damaged, or too large, or of another size.
     """
     try:
+        with errors_of_one_file(), open(path, "rb", opener=open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageFileError("is not a regular file")
+            colours, alpha = upright(opened(file, status.st_size))
+    except ImageFileError as error:
+        raise ImageFileError(f"{error}; repair or remove it") from error
+    with errors_of_one_file():
+        _check_size(colours, size)
+        return _array(*resized(colours, alpha, size[:2] if size else (colours.height, colours.width)))
+
+
+@contextlib.contextmanager
+def errors_of_one_file() -> Iterator[None]:
+    """A context for the work on one image file, which silences Pillow's warnings.
+
+    Raises:
+        ImageFileError: In place of whatever the work raises.
+    """
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's warnings about a file add nothing to the result
-            with open(path, "rb", opener=open_without_waiting) as file:
-                return _decode(file, size)
+            yield
     except ImageFileError:
         raise
     except Image.UnidentifiedImageError:
-        why = f"is not an image ({', '.join(FORMATS)}), or its beginning is damaged"
+        raise ImageFileError(f"is not an image ({', '.join(FORMATS)}), or its beginning is damaged") from None
     except Image.DecompressionBombError:
-        why = _too_large()
+        raise ImageFileError(TOO_LARGE) from None
     except OSError as error:
         why = f"cannot be read ({error.strerror})" if error.strerror else f"is damaged ({reason(error)})"
+        raise ImageFileError(why) from error
     except MemoryError:
-        why = "is too large for this machine's memory"
+        raise ImageFileError("is too large for this machine's memory") from None
     except Exception as error:  # Pillow documents no set of errors, and raises many for damaged files
-        why = f"is damaged ({reason(error)})"
-    raise ImageFileError(f"{why}; repair or remove it")
+        raise ImageFileError(f"is damaged ({reason(error)})") from error
 
 
 def open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # opening a named pipe would wait for its writer
 
 
-def _too_large() -> str:
-    return f"is too large: at most {MAX_PIXELS:,} pixels are decoded"
+def opened(file: IO[bytes], byte_count: int) -> Image.Image:
+    """Returns the image of a file, whose pixels are not decoded yet.
 
+    Args:
+        file: At its beginning.
+        byte_count: Bytes in the file.
 
-def _decode(file: IO[bytes], size: Optional[Size]) -> np.ndarray:
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise ImageFileError("is not a regular file; remove it")
-    if not 0 < status.st_size <= MAX_BYTES:
-        why = f"has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read" if status.st_size else "is empty"
-        raise ImageFileError(f"{why}; repair or remove it")
+    Raises:
+        ImageFileError: The file is empty, or has too many bytes or pixels. Pillow raises other errors.
+    """
+    if not 0 < byte_count <= MAX_BYTES:
+        raise ImageFileError(f"has {byte_count:,} bytes; at most {MAX_BYTES:,} are read" if byte_count else "is empty")
     image = Image.open(file, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
-        raise ImageFileError(f"{_too_large()}; make it smaller or remove it")
-    colours, alpha = upright(image)
-    _check_size(colours, size)
-    return _array(*resized(colours, alpha, size[:2] if size else (colours.height, colours.width)))
+        raise ImageFileError(TOO_LARGE)
+    return image
 
 
 def upright(image: Image.Image, side: Optional[int] = None) -> Planes:

@@ -488,7 +488,7 @@ def test_a_damaged_file_among_many_is_named_and_leaves_nothing(tmp_path, digits,
 def test_data_is_decoded_once(tmp_path, digits, monkeypatch):
     write(tmp_path / "own", digits)
     first = decoded(tmp_path / "own")
-    monkeypatch.setattr(image_files, "_decode", None)  # nothing is decoded
+    monkeypatch.setattr(image_files, "opened", None)  # nothing is decoded
     assert decoded(tmp_path / "own") == first
 
 

@@ -78,7 +78,7 @@ WRONG = {
     "a number": (lambda images: 7, r"shape \[\]; this network takes"),
     "nothing": (lambda images: None, "are object; they must be integers"),
     "words among arrays": (lambda images: [images[0], "seven.png"], "number 0 is no picture, unlike others"),
-    "no file": (lambda images: "nowhere.png", "nowhere.png: No such file"),
+    "no file": (lambda images: "nowhere.png", r"nowhere.png: cannot be read \(No such file"),
 }
 
 

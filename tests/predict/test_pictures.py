@@ -17,6 +17,7 @@ from support import ROOT
 from estimator_mnist.predict.pictures import decode, reader
 from estimator_mnist.predict.pictures.decode import Preparation
 from input_fns.sources import image_files
+from input_fns.sources.image_files import ImageFileError
 
 MNIST, FIT, NONE, RESIZE = (Preparation(preprocess, (28, 28, 1)) for preprocess in ("mnist", "fit", "none", "resize"))
 COLOUR = Preparation("resize", (32, 24, 3))
@@ -249,14 +250,14 @@ BAD = {
 def test_a_bad_picture_gets_a_reason(name):
     content, message = BAD[name]
     for preparation in [MNIST, FIT] if "alike" in message else [MNIST, COLOUR]:
-        with pytest.raises(decode.PictureError, match=message):
+        with pytest.raises(ImageFileError, match=message):
             decode.prepare(content, preparation)
 
 
 def test_black_strokes_on_a_transparent_sheet_do_not_become_a_black_image(digits):
     picture = encoded(all_in_alpha(digits[0], 0))
     for preparation in (RESIZE, COLOUR):
-        with pytest.raises(decode.PictureError, match="is black on a transparent background"):
+        with pytest.raises(ImageFileError, match="is black on a transparent background"):
             decode.prepare(picture, preparation)
     assert in_grey(encoded(all_in_alpha(digits[0], 255)), RESIZE).max() > 200
 
@@ -271,14 +272,14 @@ def test_an_unreadable_file_gets_a_reason(tmp_path):
         "folder.png": "Is a directory",
         "missing.png": "No such file",
     }.items():
-        with pytest.raises(decode.PictureError, match=message):
+        with pytest.raises(ImageFileError, match=message):
             decode.prepare(str(tmp_path / name), MNIST)
 
 
 def test_preprocess_none_takes_only_the_size_of_the_network():
-    with pytest.raises(decode.PictureError, match="is 30x28; --preprocess none takes 28x28 only"):
+    with pytest.raises(ImageFileError, match="is 30x28; --preprocess none takes 28x28 only"):
         decode.prepare(encoded(Image.new("L", (30, 28))), NONE)
-    with pytest.raises(decode.PictureError, match="is 28x28; --preprocess none takes 24x20 only"):
+    with pytest.raises(ImageFileError, match="is 28x28; --preprocess none takes 24x20 only"):
         decode.prepare(encoded(Image.new("L", (28, 28))), Preparation("none", (20, 24, 1)))
 
 
@@ -440,5 +441,5 @@ def test_damaged_files_never_raise_anything_else(digits, data):
         preparation = data.draw(st.sampled_from([MNIST, COLOUR]))
         image = decode.prepare(bytes(content), preparation)
         assert image.shape == preparation.image_shape and image.dtype == np.uint8
-    except decode.PictureError as error:
+    except ImageFileError as error:
         assert str(error) and len(str(error).splitlines()) == 1

@@ -5,7 +5,6 @@ Uses only Pillow and NumPy, so that the processes that read files need not load 
 
 import os
 import stat
-import warnings
 from io import BytesIO
 from typing import IO, NamedTuple, Optional, Tuple, Union
 
@@ -13,19 +12,14 @@ import numpy as np
 from PIL import Image
 
 from estimator_mnist.predict.pictures import center_digit, foreground
-from input_fns.errors import OneLineError, reason
 from input_fns.sources import image_files
-from input_fns.sources.image_files import FORMATS, MAX_BYTES, MAX_PIXELS, Planes
+from input_fns.sources.image_files import ImageFileError, Planes
 
 # Pictures whose foreground is searched are first reduced to a longer side of 200 to 400 pixels, or to more for networks
 # of large images. A digit that fills a tenth of it is still large enough, and a photograph of millions of pixels takes
 # milliseconds once it is decoded.
 WORKING_SIDE = 400
 Shape = Tuple[int, int, int]
-
-
-class PictureError(OneLineError):
-    """A file holds no image that can be classified: the text says why, and does not name the file."""
 
 
 class Preparation(NamedTuple):
@@ -61,60 +55,35 @@ def prepare(picture: Union[str, bytes, Image.Image], preparation: Preparation) -
         uint8 [*preparation.image_shape].
 
     Raises:
-        PictureError: The file cannot be read, or is not an image, or is damaged or too large, or the picture is empty.
+        ImageFileError: The file cannot be read, is no image, is damaged or too large, or nothing is on the picture.
     """
-    colours, alpha = _read(picture, preparation)
+    with image_files.errors_of_one_file():
+        colours, alpha = _read(picture, preparation)
     if preparation.preprocess == "resize":  # as images from a folder are made for training
-        try:
-            colours, alpha = image_files.resized(colours, alpha, preparation.size)
-        except image_files.ImageFileError as error:
-            raise PictureError(str(error)) from None
+        colours, alpha = image_files.resized(colours, alpha, preparation.size)
     values, opacity = _array(colours), None if alpha is None else _array(alpha)
     if preparation.preprocess in ("resize", "none"):
         return _unprepared(values, opacity, preparation.image_shape)
     try:
         return center_digit.prepare(values, opacity, preparation.preprocess, preparation.size)[..., np.newaxis]
     except foreground.NoForegroundError as error:
-        raise PictureError(str(error)) from None
+        raise ImageFileError(str(error)) from None
 
 
 def _read(picture: Union[str, bytes, Image.Image], preparation: Preparation) -> Planes:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's warnings about a file add nothing to the result
-            if isinstance(picture, Image.Image):
-                return _upright(picture.copy(), preparation)
-            if isinstance(picture, bytes):
-                return _decode(BytesIO(picture), len(picture), preparation)
-            with open(picture, "rb", opener=image_files.open_without_waiting) as file:
-                return _decode(file, _bytes_of(file), preparation)
-    except PictureError:
-        raise
-    except Image.UnidentifiedImageError:
-        raise PictureError(f"is not an image ({', '.join(FORMATS)}), or its beginning is damaged") from None
-    except Image.DecompressionBombError:
-        raise PictureError(f"is too large: at most {MAX_PIXELS:,} pixels are decoded") from None
-    except OSError as error:
-        raise PictureError(error.strerror or f"is damaged ({reason(error)})") from error
-    except MemoryError:
-        raise PictureError("is too large for this machine's memory") from None
-    except Exception as error:  # Pillow documents no set of errors, and raises many for damaged files
-        raise PictureError(f"is damaged ({reason(error)})") from error
-
-
-def _bytes_of(file: IO[bytes]) -> int:
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise PictureError("is not a regular file; to read a pipe, redirect it to standard input and name -")
-    return status.st_size
+    if isinstance(picture, Image.Image):
+        return _upright(picture.copy(), preparation)
+    if isinstance(picture, bytes):
+        return _decode(BytesIO(picture), len(picture), preparation)
+    with open(picture, "rb", opener=image_files.open_without_waiting) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageFileError("is not a regular file; to read a pipe, redirect it to standard input and name -")
+        return _decode(file, status.st_size, preparation)
 
 
 def _decode(file: IO[bytes], byte_count: int, preparation: Preparation) -> Planes:
-    if not 0 < byte_count <= MAX_BYTES:
-        raise PictureError(f"has {byte_count:,} bytes; at most {MAX_BYTES:,} are read" if byte_count else "is empty")
-    image = Image.open(file, formats=FORMATS)
-    if image.width * image.height > MAX_PIXELS:
-        raise PictureError(f"is too large: at most {MAX_PIXELS:,} pixels are decoded")
+    image = image_files.opened(file, byte_count)
     if preparation.side:  # a JPEG can be decoded at a half, quarter or eighth of its size, in a fraction of the time
         image.draft(image.mode, (preparation.side, preparation.side))
     return _upright(image, preparation)
@@ -124,7 +93,7 @@ def _upright(image: Image.Image, preparation: Preparation) -> Planes:
     colours, alpha = image_files.upright(image, preparation.side)
     height, width = preparation.size
     if preparation.preprocess == "none" and colours.size != (width, height):
-        raise PictureError(f"is {colours.width}x{colours.height}; --preprocess none takes {width}x{height} only")
+        raise ImageFileError(f"is {colours.width}x{colours.height}; --preprocess none takes {width}x{height} only")
     return colours, alpha
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from estimator_mnist.predict.pictures import decode
 from estimator_mnist.predict.pictures.decode import Preparation
-from input_fns.sources.image_files import SUFFIXES
+from input_fns.sources.image_files import SUFFIXES, ImageFileError
 
 CHUNK = 64  # files that a process reads, and a network classifies, at a time
 FEW = 4 * CHUNK  # files read by this process: others take as long to start as these take to read
@@ -111,7 +111,7 @@ def _read_one(source: Source, preparation: Preparation) -> Picture:
     try:
         picture: Union[str, bytes] = source.file if source.content is None else source.content
         return Picture(source.file, decode.prepare(picture, preparation), None)
-    except decode.PictureError as error:
+    except ImageFileError as error:
         return Picture(source.file, None, str(error))
 
 
