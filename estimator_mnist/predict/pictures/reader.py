@@ -16,7 +16,7 @@ import numpy as np
 
 from estimator_mnist.predict.pictures import decode
 from estimator_mnist.predict.pictures.decode import Preparation
-from input_fns.sources.image_files import SUFFIXES, ImageFileError
+from input_fns.sources.image_files import MAX_BYTES, SUFFIXES, ImageFileError
 
 CHUNK = 64  # files that a process reads, and a network classifies, at a time
 FEW = 4 * CHUNK  # files read by this process: others take as long to start as these take to read
@@ -72,7 +72,7 @@ def find(words: Iterable[str]) -> Iterator[Source]:
     """Yields the files that words name; see `read`."""
     for word in words:
         if word == STANDARD_INPUT:
-            yield Source(word, sys.stdin.buffer.read(decode.MAX_BYTES + 1))
+            yield Source(word, sys.stdin.buffer.read(MAX_BYTES + 1))
         elif os.path.isdir(word):
             files = _in_folder(word)
             yield next(files, Source(word, error="holds no image files (.png, .jpg and the like)"))
