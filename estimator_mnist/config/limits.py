@@ -1,13 +1,12 @@
 """The ranges of the fields of Experiment, each with the words that complete "it must be ..."."""
 
 import math
-import re
-from typing import Any, Callable, List, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 from input_fns.augmentation.displacement_fields import LARGEST_STRENGTH
+from input_fns.sources.request import LARGEST_SIDE, size_of
 
 MAX_CLASSES = 100_000  # the weights of the logits alone would take more memory than a machine has
-MAX_SIDE = 4096  # pixels of an image's height or width
 
 
 class Limits(NamedTuple):
@@ -20,14 +19,6 @@ class Limits(NamedTuple):
 def _is_name(text: str) -> bool:
     """Tells whether a text can be written to UTF-8 files; lone surrogates cannot."""
     return bool(text) and not any("\ud800" <= char <= "\udfff" for char in text)
-
-
-def sides(text: str) -> List[int]:
-    """Returns the height and width of "H" or "HxW", [0] for any other text."""
-    parts = text.split("x")
-    return (
-        list(map(int, parts)) if len(parts) <= 2 and all(re.fullmatch(r"[0-9]{1,6}", part) for part in parts) else [0]
-    )
 
 
 COUNT = Limits(lambda value: 1 <= value < 2**31, "a whole number from 1 to 2**31 - 1")
@@ -45,10 +36,10 @@ CLASS_NAMES = Limits(
     f"1 to {MAX_CLASSES:,} names of at least one character each, no two alike",
 )
 IMAGE_SHAPE = Limits(
-    lambda shape: len(shape) == 3 and all(1 <= size <= MAX_SIDE for size in shape[:2]) and shape[2] in (1, 3),
-    f"height and width, each from 1 to {MAX_SIDE:,}, and 1 or 3 channels",
+    lambda shape: len(shape) == 3 and all(1 <= size <= LARGEST_SIDE for size in shape[:2]) and shape[2] in (1, 3),
+    f"height and width, each from 1 to {LARGEST_SIDE:,}, and 1 or 3 channels",
 )
 IMAGE_SIZE = Limits(
-    lambda text: all(1 <= size <= MAX_SIDE for size in sides(text)),
-    f"H or HxW, each from 1 to {MAX_SIDE:,} pixels",
+    lambda text: size_of(text) is not None,
+    f"H or HxW, each from 1 to {LARGEST_SIDE:,} pixels",
 )

@@ -92,7 +92,7 @@ def _with_validation(data: Data, size: int) -> Data:
 def _find(request: Request, say: Callable[[str], None]) -> Data:
     source = request.chosen_source
     if source == "idx":
-        facts = idx_source.decoded(request, say)
+        facts = idx_source.decoded(request)
         return _data(source, request, facts, f"{facts.pixels_crc32:08x}")
     if source == "folder":
         from input_fns.sources import image_folder
@@ -103,7 +103,7 @@ def _find(request: Request, say: Callable[[str], None]) -> Data:
 
         return _cached(source, request, arrays.decoded(request, say))
     if source == "sample":
-        return _cached(source, request, sample.decoded(request, say))
+        return _cached(source, request, sample.decoded(request))
     return _prepared(request, say)
 
 
@@ -116,7 +116,7 @@ def _prepared(request: Request, say: Callable[[str], None]) -> Data:
             missing = f"{dataset} is not prepared in {folder} and its host does not answer"
             if request.source == "auto" and dataset == "mnist":
                 say(f"{missing}: falling back to the sample of 5,000 digits (--source sample)")
-                return _cached("sample", request, sample.decoded(request, say))
+                return _cached("sample", request, sample.decoded(request))
             raise InputError(f"--dataset {dataset}: {missing}; name another --data_dir, or IDX files with --idx_dir")
         say(f"Downloading {dataset} to {folder}")
         version = tfds_source.download(request)

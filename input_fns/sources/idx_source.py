@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from input_fns.errors import InputError
 from input_fns.sources import array_cache, idx, resizing
@@ -17,7 +17,7 @@ CLASS_NAMES = {
 }
 
 
-def decoded(request: Request, say: Callable[[str], None]) -> Facts:
+def decoded(request: Request) -> Facts:
     """Returns the facts of the data set in the folder `idx_dir`; the first call writes its cache.
 
     Raises:

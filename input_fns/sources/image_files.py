@@ -13,13 +13,13 @@ import numpy as np
 from PIL import Image
 
 from input_fns.errors import OneLineError, reason
+from input_fns.sources.request import LARGEST_SIDE
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".webp")
 MAX_PIXELS = 100_000_000  # 400 MB when decoded; the photographs of phones have 12 to 50 million
 TOO_LARGE = f"is too large: at most {MAX_PIXELS:,} pixels are decoded"
 MAX_BYTES = 1 << 28
-LARGEST_SIDE = 4096  # pixels of an image that is not resized
 VISIBLE = 8  # of 255: a picture with nothing brighter than this is black
 ORIENTATION = 0x0112  # EXIF's tag
 # What makes a picture with each value of that tag upright; 1 already is.

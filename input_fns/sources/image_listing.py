@@ -104,10 +104,12 @@ def listed(folder: Path, count: Count) -> Listing:
 
 def _split_folders(folder: Path) -> Tuple[Dict[str, str], Tuple[str, ...]]:
     """Returns the folders of the splits, and the names of other folders beside them."""
-    there = {entry.name: entry.path for entry in _entries(str(folder)) if _is_folder(entry)}
+    there = {entry.name: entry.path for entry in _entries(str(folder)) if entry.is_dir()}
     others = tuple(name for name in sorted(there) if name not in ("train", "test"))
     # A class may be called train, too. Its folder holds images.
-    is_split = {name: name in there and any(map(_is_folder, _entries(there[name]))) for name in ("train", "test")}
+    is_split = {
+        name: name in there and any(entry.is_dir() for entry in _entries(there[name])) for name in ("train", "test")
+    }
     if is_split["test"] and "train" not in there:
         raise InputError(f"--image_dir {folder}: holds test but no train; add train with a folder a class")
     if not is_split["train"]:
@@ -126,7 +128,7 @@ def _classes(folder: str) -> Dict[str, str]:
     """Returns {class name: path of its folder}."""
     classes: Dict[str, str] = {}
     for entry in _entries(folder):
-        if _is_folder(entry):
+        if entry.is_dir():
             # macOS decomposes accents in file names: a folder copied from there must name the same class.
             name = unicodedata.normalize("NFC", entry.name)
             if name in classes:
@@ -144,7 +146,7 @@ def _files(folder: str, below: str = "") -> List[bytes]:
     files = []
     for entry in _entries(os.path.join(folder, below) if below else folder):
         name = os.path.join(below, entry.name)
-        if _is_folder(entry):
+        if entry.is_dir():
             if entry.is_symlink():  # links could form a cycle
                 raise InputError(f"{entry.path}: is a link to a folder; copy the folder to this place, or remove it")
             files += _files(folder, name)
@@ -176,10 +178,6 @@ def _entries(folder: str) -> Iterator["os.DirEntry[str]"]:
                     yield entry
     except OSError as error:
         raise InputError(f"{folder}: the folder cannot be read ({error.strerror or error})") from error
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    return entry.is_dir()
 
 
 def _status(entry: "os.DirEntry[str]") -> os.stat_result:

@@ -13,19 +13,18 @@ import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BufferedReader
-from pathlib import Path
 from typing import IO, Deque, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, cast
 
 import numpy as np
 
 from input_fns.errors import InputError
+from input_fns.sources import isolated_process
 from input_fns.sources.image_files import ImageFileError, Size, read_image
 
 CHUNK = 64  # files decoded at a time
 CHUNK_BYTES = 1 << 24  # of images decoded at a time
 FEW = 4 * CHUNK  # files decoded by this process: others take as long to start as these take to decode
 MAX_PROCESSES = 16
-PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from input_fns.sources import image_processes as p; p.main()"
 # NumPy's threads in each process would wait for one another's. And glibc would return the memory of each picture to the
 # system and ask for it again, which takes a third of the time.
 ENVIRONMENT = {
@@ -57,7 +56,7 @@ def decode_in_order(paths: Iterable[str], count: int, size: Size) -> Iterator[Ch
     chunks = _chunks(iter(paths), chunk_size)
     if count <= FEW:
         for chunk in chunks:
-            yield Chunk(chunk, _images(*_decode(chunk, size), size, chunk))
+            yield Chunk(chunk, _images(*_decode(chunk, size), chunk))
         return
     workers = _Workers(min(_cores(), MAX_PROCESSES, -(-count // chunk_size)))
     try:
@@ -97,10 +96,9 @@ class _Workers:
             raise
 
     def _start(self) -> None:
-        command = [sys.executable, "-I", "-c", PROGRAM, str(Path(__file__).resolve().parents[2])]
         # In a session of its own: Ctrl-C reaches this process alone, which ends the others.
         process = subprocess.Popen(
-            command,
+            isolated_process.command(__name__),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -141,7 +139,7 @@ class _Workers:
             ) from failure
         finally:
             self._idle.put(process)
-        return _images(images, error, size, chunk)
+        return _images(images, error, chunk)
 
     def end(self) -> None:
         for process in self._processes:
@@ -161,7 +159,7 @@ def _close(pipe: Optional[IO[bytes]]) -> None:
         pass
 
 
-def _images(images: np.ndarray, error: Optional[str], size: Size, chunk: Sequence[str]) -> np.ndarray:
+def _images(images: np.ndarray, error: Optional[str], chunk: Sequence[str]) -> np.ndarray:
     """Returns the images of a chunk.
 
     Raises:

@@ -10,7 +10,7 @@ from input_fns.errors import InputError
 
 SOURCES = ("auto", "tfds", "idx", "folder", "arrays", "sample")
 FOLDERS = {"idx": "idx_dir", "folder": "image_dir", "arrays": "arrays"}  # source -> the field that says where it is
-LARGEST_SIDE = 4096  # pixels
+LARGEST_SIDE = 4096  # pixels of an image's height or width
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,12 +104,20 @@ class Request:
         """
         if self.image_size is None:
             return None
-        matched = re.fullmatch(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", self.image_size)
-        height, width = (int(matched[1]), int(matched[2] or matched[1])) if matched else (0, 0)
-        if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
+        size = size_of(self.image_size)
+        if size is None:
             limit = f"sides from 1 to {LARGEST_SIDE} pixels"
             raise InputError(f"--image_size {self.image_size}: must be H or HxW, as in 32 or 32x48, with {limit}")
-        return height, width
+        return size
+
+
+def size_of(text: str) -> Optional[Tuple[int, int]]:
+    """Returns the height and width of "H" or "HxW" in pixels, None for any other text or if one is out of range."""
+    matched = re.fullmatch(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", text)
+    if not matched:
+        return None
+    height, width = int(matched[1]), int(matched[2] or matched[1])
+    return (height, width) if 1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE else None
 
 
 def silence(line: str) -> None:

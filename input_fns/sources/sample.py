@@ -3,7 +3,7 @@
 import gzip
 import importlib.util
 from pathlib import Path
-from typing import Any, Callable, Dict, Sequence, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from input_fns.sources.request import Request
 TRAIN_PER_CLASS = 400  # of 500: 4,000 examples to train on and 1,000 to test on
 
 
-def decoded(request: Request, say: Callable[[str], None]) -> Facts:
+def decoded(request: Request) -> Facts:
     """Returns the facts of the sample; the first call writes its cache.
 
     Raises:

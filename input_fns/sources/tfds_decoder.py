@@ -17,12 +17,9 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 import numpy as np
 
 from input_fns.errors import InputError, reason
-from input_fns.sources import held_out, resizing, tfds_records
+from input_fns.sources import held_out, isolated_process, resizing, tfds_records
 from input_fns.sources.array_cache import Writer
 
-PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from input_fns.sources import tfds_decoder as d; d.main(sys.argv)"
-)
 WRONG_INPUT, NOT_WRITTEN = 2, 3  # exit codes: the output is the text of an InputError, or the number of an OSError
 BATCH = 1000  # examples
 Part = Tuple[np.ndarray, np.ndarray]  # images, uint8 [n, height, width, channels], and labels, int32 [n]
@@ -52,7 +49,7 @@ def decode(job: Job, writer: Writer) -> None:
         OSError: The writer's folder has no room.
     """
     request = json.dumps([dataclasses.asdict(job), str(writer.folder)])
-    command = [sys.executable, "-I", "-c", PROGRAM, str(Path(__file__).resolve().parents[2]), request]
+    command = isolated_process.command(__name__, request)
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
     except OSError as error:
@@ -69,9 +66,9 @@ def decode(job: Job, writer: Writer) -> None:
     writer.filled()
 
 
-def main(words: List[str]) -> None:
+def main(request: str) -> None:
     """The program of the process: fills the arrays, or prints what is wrong and exits with 2 or 3."""
-    fields, folder = json.loads(words[-1])
+    fields, folder = json.loads(request)
     try:
         _fill(Job(**fields), Writer(Path(folder)))
     except InputError as error:
@@ -110,9 +107,9 @@ def _copy(job: Job, split: str, targets: List[Tuple[np.ndarray, Part]]) -> None:
     for images, labels in _parts(job, split):
         for chosen, (image_target, label_target) in targets:
             first, end = np.searchsorted(chosen, (count, count + len(labels)))
-            taken = chosen[first:end] - count
-            resizing.fill(image_target[first:end], images[taken])
-            label_target[first:end] = labels[taken]
+            rows = chosen[first:end] - count
+            resizing.fill(image_target[first:end], images[rows])
+            label_target[first:end] = labels[rows]
         count += len(labels)
 
 
