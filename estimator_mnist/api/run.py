@@ -1,7 +1,6 @@
 """A run as a value: what it has measured, its network as a function, and its exports and report."""
 
 import contextlib
-import dataclasses
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Union
@@ -10,7 +9,7 @@ import numpy as np
 
 import input_fns
 from estimator_mnist.api import datasets, evaluation, turns
-from estimator_mnist.config import assembly
+from estimator_mnist.config import run_data
 from estimator_mnist.config.experiment import FILE_NAME, Experiment
 from estimator_mnist.model_dir import checkpoint_names, prepare, results
 from estimator_mnist.system import errors, terminal
@@ -99,7 +98,7 @@ class Run:
         with self._at_work() as experiment:
             from estimator_mnist.evaluation import evaluate, metrics
 
-            evaluated_data = self._found() if data is None else evaluation.data_for(self.experiment, data)
+            evaluated_data = self._own_data() if data is None else evaluation.data_for(self.experiment, data)
             prefix = self._checkpoint(checkpoint)
             with errors.as_user_error(self.model_dir / FILE_NAME, evaluated_data):
                 figures, classified = evaluate.evaluate(experiment, evaluated_data, self.model_dir, prefix)
@@ -152,7 +151,7 @@ class Run:
             if unknown:
                 raise InputError(f"formats: {unknown[0]} is no format; name some of {', '.join(FORMATS)}")
             names = list(dict.fromkeys(formats)) or _formats_without_downloads()
-            data, prefix = self._found(), self._checkpoint(checkpoint)
+            data, prefix = self._own_data(), self._checkpoint(checkpoint)
             with prepare.in_use(self.model_dir), errors.as_user_error(self.model_dir / FILE_NAME, data):
                 rows, failures = command.export(experiment, data, self.model_dir, prefix, names)
         if failures:
@@ -168,7 +167,7 @@ class Run:
         with self._at_work() as experiment:
             from estimator_mnist.report import html_page
 
-            outcome, data = self.results, self._found()
+            outcome, data = self.results, self._own_data()
             with prepare.in_use(self.model_dir), errors.as_user_error(self.model_dir / FILE_NAME, data):
                 return html_page.rebuild(experiment, outcome, data, self.model_dir)
 
@@ -201,13 +200,11 @@ class Run:
 
             # What comes first in a process decides its threads: those of a training, which may come next.
             cpu_parallelism.limit_threads(self.experiment)
-            yield dataclasses.replace(self.experiment, strategy="none", replicas=0)
+            yield self.experiment.in_one_process()
 
-    def _found(self) -> input_fns.Data:
+    def _own_data(self) -> input_fns.Data:
         if self._data is None:
-            found = input_fns.find(assembly.request_of(self.experiment), self._say)
-            assembly.check_is_its_data(self.experiment, found, self.model_dir)
-            self._data = found
+            self._data = run_data.find(self.experiment, self.model_dir, self._say)
         return self._data
 
     def _checkpoint(self, named: Optional[Union[int, str, Path]]) -> Optional[str]:

@@ -104,7 +104,7 @@ def evaluate(started: float) -> int:
     data = run_inputs.data_of(experiment, model_dir)
     against = path_of(FLAGS.against, "--against") if FLAGS.against else None
     if against:
-        other = run_inputs.alone(flags.override_session(prepare.stored_experiment(against, "--against")))
+        other = flags.override_session(prepare.stored_experiment(against, "--against")).in_one_process()
         others_data = run_inputs.data_of(other, against)
     _configure_tensorflow(experiment)
     from estimator_mnist.evaluation import comparison, evaluate

@@ -1,12 +1,11 @@
 """What a command works on: the run and the data that the flags name."""
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Tuple
 
 import input_fns
-from estimator_mnist.config import assembly, flags
+from estimator_mnist.config import flags, run_data
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.distribute import tf_config
 from estimator_mnist.model_dir import prepare
@@ -15,20 +14,15 @@ from estimator_mnist.system.tensorflow_setup import quiet_tensorflow
 
 
 def trained_run() -> Tuple[Path, Experiment]:
-    """Returns the model_dir that the flags name, and its experiment with the flags that may change.
+    """Returns the model_dir that the flags name, and its experiment with the flags that may change, for one process.
 
     Raises:
         InputError: It holds no experiment, or a flag contradicts it.
     """
     quiet_tensorflow(flags.verbose())  # a remote model_dir imports TensorFlow
     model_dir = flags.model_dir()
-    return model_dir, alone(flags.override(prepare.stored_experiment(model_dir)))
-
-
-def alone(experiment: Experiment) -> Experiment:
-    """Returns an experiment for a process that trains nothing, and so needs no other process."""
     tf_config.leave()
-    return dataclasses.replace(experiment, strategy="none", replicas=0)
+    return model_dir, flags.override(prepare.stored_experiment(model_dir)).in_one_process()
 
 
 def data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
@@ -38,9 +32,7 @@ def data_of(experiment: Experiment, model_dir: Path) -> input_fns.Data:
         InputError: There is no such data, or it has changed since.
     """
     quiet_tensorflow(flags.verbose())
-    data = input_fns.find(assembly.request_of(experiment), _say_to_stderr)
-    assembly.check_is_its_data(experiment, data, model_dir)
-    return data
+    return run_data.find(experiment, model_dir, _say_to_stderr)
 
 
 def _say_to_stderr(line: str) -> None:

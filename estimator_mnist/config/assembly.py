@@ -7,9 +7,10 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from estimator_mnist import architectures, user_code
 from estimator_mnist.architectures import ARCHITECTURES, RECIPES
+from estimator_mnist.config import run_data
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.config.fields import FIELDS, USER_FUNCTIONS
-from input_fns import Data, InputError, Request
+from input_fns import Data, InputError
 
 
 class Code(NamedTuple):
@@ -35,15 +36,15 @@ def experiment(data: Data, settings: Mapping[str, Any], code: Code = Code()) -> 
         raise InputError(f"--{unknown[0]}: there is no such setting; see Experiment for all of them")
     if settings.get("train_steps") is not None and settings.get("train_epochs") is not None:
         raise InputError("--train_steps: given beside --train_epochs; give one of the two")
-    given, digests = with_user_code(settings, code)
+    given, digests = _with_user_code(settings, code)
     model, recipe = (str(given.get(name, FIELDS[name].default)) for name in ("model", "recipe"))
     if model not in ARCHITECTURES and not user_code.is_reference(model):
         raise InputError(
             f"--model: {model} is not possible; it must be one of {', '.join(ARCHITECTURES)}, or FILE.py:FUNCTION"
         )
     chosen = _recipe(model, recipe, data.dataset)
-    found = {"dataset": data.dataset, "source": data.source, **data_fields(data)}
-    return Experiment(**{**chosen, **given, **found, "user_code": digests})
+    of_data = {"dataset": data.dataset, "source": data.source, **run_data.fields_of(data)}
+    return Experiment(**{**chosen, **given, **of_data, "user_code": digests})
 
 
 def _recipe(model: str, recipe: str, dataset: str) -> Dict[str, Any]:
@@ -67,41 +68,6 @@ def default_model_dir(dataset: str, model: str) -> str:
     return str(Path("runs") / f"{dataset.replace('/', '_').replace(':', '_')}-{network}")
 
 
-def request_of(experiment: Experiment) -> Request:
-    """Returns the data that an experiment was trained on, as `input_fns.find` takes it."""
-    shared = {name: getattr(experiment, name) for name in Request.__dataclass_fields__ if name in FIELDS}
-    names = experiment.class_names if experiment.source in ("arrays", "idx") else None
-    return Request(**{**shared, "class_names": names, "stream": experiment.input == "stream"})
-
-
-def data_fields(data: Data) -> Dict[str, Any]:
-    """Returns the fields of Experiment that describe the data found, and change where the data does."""
-    return {
-        "data_digest": data.digest,
-        "train_examples": data.train.examples,
-        "test_examples": data.test.examples,
-        "class_names": data.class_names,
-        "image_shape": data.image_shape,
-        "preparation": data.preparation,
-    }
-
-
-def check_is_its_data(experiment: Experiment, data: Data, model_dir: Path) -> None:
-    """Checks that data is what the run of a model_dir was trained on.
-
-    Raises:
-        InputError: It is not.
-    """
-    fields = data_fields(data)
-    if not experiment.preparation:  # of a version that did not look at it
-        del fields["preparation"]
-    changed = [name for name, value in fields.items() if value != getattr(experiment, name)]
-    if changed:
-        raise InputError(
-            f"--model_dir {model_dir}: was trained on other data than {data.description} (its {changed[0]} differs)"
-        )
-
-
 def with_settings(stored: Experiment, settings: Mapping[str, Any], copies: Path) -> Experiment:
     """Returns a stored experiment with other settings, whether they may change or not.
 
@@ -110,14 +76,14 @@ def with_settings(stored: Experiment, settings: Mapping[str, Any], copies: Path)
         settings: Fields of Experiment. Files of user code that are gone are taken from the copies.
         copies: The run's folder of copies.
     """
-    given, digests = with_user_code(settings, Code(copies=copies))
+    given, digests = _with_user_code(settings, Code(copies=copies))
     kept = {name: digest for name, digest in stored.user_code.items() if name not in digests}
     named = {user_code.parse(text).file for text in _references({**dataclasses.asdict(stored), **given}).values()}
     code = {name: digest for name, digest in {**kept, **digests}.items() if name in named}
     return dataclasses.replace(stored, **given, user_code=code)
 
 
-def with_user_code(settings: Mapping[str, Any], code: Code) -> Tuple[Dict[str, Any], Dict[str, str]]:
+def _with_user_code(settings: Mapping[str, Any], code: Code) -> Tuple[Dict[str, Any], Dict[str, str]]:
     """Returns settings as an Experiment holds them, and the SHA-256 of each user file that they name.
 
     User functions have names without folders, and the paths of a user's images are absolute.

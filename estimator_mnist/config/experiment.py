@@ -87,6 +87,10 @@ class Experiment(Settings):
             return 1
         return self.iterations_per_loop or max(1, min(200, architectures.images_per_call(self) // self.batch_size))
 
+    def in_one_process(self) -> "Experiment":
+        """Returns the experiment for a process that trains nothing, and so needs no other process."""
+        return dataclasses.replace(self, strategy="none", replicas=0)
+
     def differences(self, other: "Experiment") -> List[str]:
         """Returns "--flag is A, not B" for each difference to `other` that changes what is learned."""
         names = [name for name in FIELDS if name not in MAY_CHANGE and getattr(self, name) != getattr(other, name)]
