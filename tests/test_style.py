@@ -225,13 +225,13 @@ def test_a_file_name_has_one_meaning():
 def test_no_word_that_newcomers_stumble_over():
     texts = [
         path
-        for folder in (*PACKAGES, "benchmarks", "tests")
+        for folder in (*PACKAGES, "benchmarks", "deploy", "docs", "examples", "tests")
         for path in sorted((ROOT / folder).rglob("*"))
         if path.suffix in TEXT and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
     ]
     faults = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
-        for path in [*texts, ROOT / "run.sh"]
+        for path in [*texts, *sorted(ROOT.glob("*.md")), ROOT / "run.sh"]
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if BANNED.search(line)
     ]

@@ -4,8 +4,8 @@ A cache folder holds `train-images.npy`, `train-labels.npy`, `test-images.npy`, 
 which says what they were made from and their checksums. The folder is written beside its place and then renamed, so it
 appears complete or not at all. A folder that does not match is ignored and replaced.
 
-A mapped file takes no memory of its own: pages come from the file when they are read, all processes of a machine share
-them, and a data set may be larger than memory. The data of a .npy file begins at a multiple of 64 bytes, so TensorFlow
+A mapped file takes no extra memory: its pages are read from the file when needed, and all processes of a machine share
+them. So a data set may be larger than memory. The data of a .npy file begins at a multiple of 64 bytes, so TensorFlow
 takes the mapped array over without a copy.
 """
 
@@ -100,7 +100,7 @@ def folder_for(name: str, beside: Optional[Path] = None, variant: Any = None) ->
         beside: The folder of the prepared data set. The cache lies in it unless it is read-only, or None; then in
             $XDG_CACHE_HOME, by default ~/.cache.
         variant: JSON value, None for the usual case: what else decides the content, as the size of the images. Two
-            runs at the same time may want one data set in two variants, so each has a folder of its own.
+            runs at the same time may want one data set in two variants, so each has its own folder.
     """
     ending = "" if variant is None else f"-{zlib.crc32(json.dumps(variant).encode()):08x}"
     if beside is not None:

@@ -26,7 +26,7 @@ def cut(labels: np.ndarray, test_fraction: float) -> Tuple[np.ndarray, np.ndarra
     for label in np.unique(labels):
         examples = np.flatnonzero(labels == label)
         count = min(max(round(test_fraction * len(examples)), 1), len(examples) - 1)
-        # A generator of its own: another class more changes nothing in this one.
+        # Each class has its own generator, so that a further class changes nothing in this one.
         for_test[np.random.default_rng((SEED, int(label))).permutation(examples)[:count]] = True
     if not for_test.any():
         raise InputError("--test_fraction: no class has two examples, so no test split can be cut; add a test split")

@@ -96,7 +96,7 @@ class _Workers:
             raise
 
     def _start(self) -> None:
-        # In a session of its own: Ctrl-C reaches this process alone, which ends the others.
+        # In its own session: Ctrl-C reaches this process alone, which ends the others.
         process = subprocess.Popen(
             isolated_process.command(__name__),
             stdin=subprocess.PIPE,

@@ -69,7 +69,7 @@ def streamed(request: Request, folder: Path) -> Optional[Streamed]:
     are of another format than TFRecord files of pictures.
 
     Raises:
-        InputError: As `decoded`, but for the records.
+        InputError: As `decoded`, except for what only the records show.
     """
     _check_sizes(folder)
     info = _info(_builder(tfds_name(request.name, folder), request.tfds_dir), request)
