@@ -65,8 +65,8 @@ def _of_user_code(experiment: Any) -> Iterator[Rule]:
     measures = ["accuracy", "loss"]
     if experiment.metric:
         measures.append(user_code.parse(experiment.metric).function)
-        taken = measures[-1] in ("accuracy", "loss", "global_step")
-        yield "metric", not taken, "a function of another name: evaluations have a figure of this one"
+        is_reserved = measures[-1] in ("accuracy", "loss", "global_step")
+        yield "metric", not is_reserved, "a function of another name: evaluations have a figure of this one"
     wanted = ", ".join(measures[:-1]) + f" or {measures[-1]}"
     yield (
         "best_metric",

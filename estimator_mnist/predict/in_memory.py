@@ -78,12 +78,12 @@ def checked_array(images: Any, image_shape: Tuple[int, int, int]) -> np.ndarray:
         takes = f"[n, {height}, {width}, {channels}]" + (f" or [n, {height}, {width}]" if channels == 1 else "")
         hint = "; give one image as images[None]" if array.shape in (image_shape, (height, width)) else ""
         raise InputError(f"images: have the shape {list(array.shape)}; this network takes {takes}{hint}")
-    whole = array.dtype.kind in "iu"
+    is_integer = array.dtype.kind in "iu"
     lowest, highest = array.min(), array.max()
-    if not (lowest >= 0 and highest <= (255 if whole else 1)):  # also where one of them is NaN
-        kind, limits = ("integers", "[0, 255]") if whole else ("floats", "[0, 1]")
+    if not (lowest >= 0 and highest <= (255 if is_integer else 1)):  # also where one of them is NaN
+        kind, limits = ("integers", "[0, 255]") if is_integer else ("floats", "[0, 1]")
         raise InputError(f"images: range from {lowest:g} to {highest:g}; {kind} must be in {limits}")
-    return array.astype(np.uint8 if whole else np.float32, copy=False).reshape(-1, *image_shape)
+    return array.astype(np.uint8 if is_integer else np.float32, copy=False).reshape(-1, *image_shape)
 
 
 def _listed(images: Any) -> Any:

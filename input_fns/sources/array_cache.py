@@ -54,7 +54,7 @@ class Facts:
         return self.folder / f"{split}-{kind}.npy"
 
 
-Made = Tuple[Sequence[str], str]  # class names and description
+Described = Tuple[Sequence[str], str]  # class names and description
 
 
 class Writer:
@@ -112,7 +112,7 @@ def folder_for(name: str, beside: Optional[Path] = None, variant: Any = None) ->
     return Path(root) / "estimator_mnist" / f"cache_{FORMAT}" / f"{name}{ending}"
 
 
-def open_or_make(folder: Path, made_from: Any, make: Callable[[Writer], Made]) -> Facts:
+def open_or_make(folder: Path, made_from: Any, make: Callable[[Writer], Described]) -> Facts:
     """Returns the facts of the data set in a cache folder, after making it if it is missing, damaged or outdated.
 
     Args:
@@ -159,7 +159,7 @@ def offset(path: Path) -> int:
         return file.tell()
 
 
-def _make(folder: Path, made_from: Any, make: Callable[[Writer], Made]) -> Facts:
+def _make(folder: Path, made_from: Any, make: Callable[[Writer], Described]) -> Facts:
     try:
         with whole_folder.replacing(folder) as new:
             writer = Writer(new)

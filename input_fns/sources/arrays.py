@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator, Optional, Sequence, Tuple
 import numpy as np
 
 from input_fns.errors import InputError, reason
-from input_fns.sources import array_cache, class_order, held_out, resizing
+from input_fns.sources import array_cache, resizing, stratified
 from input_fns.sources.array_checks import Examples, checked, checked_names, class_names_of
 from input_fns.sources.request import Request
 
@@ -28,7 +28,7 @@ def decoded(request: Request, say: Callable[[str], None]) -> array_cache.Facts:
 
     The file holds arrays as Keras's mnist.npz does: x_train, uint8 [n, height, width] or [n, height, width, 1 or 3],
     y_train, integers [n] or [n, 1], and x_test and y_test likewise. Without the last two a test split is cut off; see
-    `held_out`. An array `class_names` of text is optional.
+    `stratified`. An array `class_names` of text is optional.
 
     Args:
         request: With `arrays`, `image_size`, `test_fraction` and `class_names`.
@@ -48,7 +48,7 @@ def decoded(request: Request, say: Callable[[str], None]) -> array_cache.Facts:
     status = path.stat()
     made_from = [VERSION, status.st_size, status.st_mtime_ns, variant]
 
-    def make(writer: array_cache.Writer) -> array_cache.Made:
+    def make(writer: array_cache.Writer) -> array_cache.Described:
         say(f"Reading the arrays of {path}")
         with _opened(path, flag) as arrays:
             train = _examples(arrays, "train", flag)
@@ -97,9 +97,9 @@ def from_memory(
             content.update(np.ascontiguousarray(array).reshape(-1).data)
     digest = content.hexdigest()
 
-    def make(writer: array_cache.Writer) -> array_cache.Made:
-        made = _write(writer, training, testing, names, test_fraction, size)
-        return made, f"arrays: {len(training.labels):,} images given to Python"
+    def make(writer: array_cache.Writer) -> array_cache.Described:
+        written_names = _write(writer, training, testing, names, test_fraction, size)
+        return written_names, f"arrays: {len(training.labels):,} images given to Python"
 
     return array_cache.open_or_make(array_cache.folder_for(f"arrays-{digest}"), digest, make)
 
@@ -144,8 +144,8 @@ def _check_there(names: Sequence[str], flag: str) -> None:
         needed += ["x_test", "y_test"]
     for name in needed:
         if name not in names:
-            found = ", ".join(sorted(names)[:8]) or "nothing"
-            raise InputError(f"{flag}: holds no {name}, but {found}; it must hold {NAMES}")
+            held = ", ".join(sorted(names)[:8]) or "nothing"
+            raise InputError(f"{flag}: holds no {name}, but {held}; it must hold {NAMES}")
 
 
 def _examples(arrays: Any, split: str, flag: str) -> Examples:
@@ -182,9 +182,9 @@ def _write(
     """Fills both splits and returns the class names."""
     class_names = class_names_of(train, test, names)
     if test is None:
-        rows, held = held_out.cut(train.labels, test_fraction)
-        _fill(writer, "train", train, _mixed(train.labels, rows), size)
-        _fill(writer, "test", train, held, size)
+        train_rows, test_rows = stratified.train_and_test(train.labels, test_fraction)
+        _fill(writer, "train", train, _mixed(train.labels, train_rows), size)
+        _fill(writer, "test", train, test_rows, size)
         return class_names
     if test.images.shape[1:] != train.images.shape[1:] and (
         size is None or test.images.shape[3] != train.images.shape[3]
@@ -215,5 +215,5 @@ def _mixed(labels: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     if chosen_labels[0] == chosen_labels[-1] or np.any(chosen_labels[1:] < chosen_labels[:-1]):
         return chosen
     in_turn = np.empty_like(chosen)
-    in_turn[class_order.interleaved(chosen_labels)] = chosen
+    in_turn[stratified.interleaved(chosen_labels)] = chosen
     return in_turn

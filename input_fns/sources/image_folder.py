@@ -14,7 +14,7 @@ from typing import Any, Callable, Optional, Tuple
 import numpy as np
 
 from input_fns.errors import InputError
-from input_fns.sources import array_cache, class_order, held_out, image_listing, image_processes
+from input_fns.sources import array_cache, image_listing, image_processes, stratified
 from input_fns.sources.image_files import ImageFileError, Size, read_image
 from input_fns.sources.image_listing import Listing
 from input_fns.sources.request import Request, silence
@@ -29,9 +29,9 @@ Say = Callable[[str], None]
 def decoded(request: Request, say: Say) -> array_cache.Facts:
     """Returns the facts of the data set that a folder of images makes.
 
-    The first call decodes the images; see `array_cache`. Class names are those of the folders, sorted. Where the folder
-    has no test split, one is cut off; see `held_out`. Classes come in turn, in proportion to their sizes and each in a
-    shuffled order, so that every part of a split holds all of them.
+    The first call decodes the images; see `array_cache`. Class names are those of the folders, sorted. If the folder
+    has no test split, one is cut off; see `stratified`. Classes come in turn, in proportion to their sizes, and each
+    class in a shuffled order. So every part of a split holds all of them.
 
     Args:
         request: With `image_dir`, `image_size` and `test_fraction`.
@@ -46,7 +46,7 @@ def decoded(request: Request, say: Say) -> array_cache.Facts:
     held_out_part = None if listing.has_test else request.test_fraction
     made_from = [VERSION, size, held_out_part, listing.digest]
 
-    def make(writer: array_cache.Writer) -> array_cache.Made:
+    def make(writer: array_cache.Writer) -> array_cache.Described:
         return _make(request, listing, writer, say)
 
     # A cache for each size and fraction: runs that differ in them would replace one another's data.
@@ -55,13 +55,13 @@ def decoded(request: Request, say: Say) -> array_cache.Facts:
     return array_cache.open_or_make(array_cache.folder_for(f"folder-{name}-{place:08x}"), made_from, make)
 
 
-def _make(request: Request, listing: Listing, writer: array_cache.Writer, say: Say) -> array_cache.Made:
+def _make(request: Request, listing: Listing, writer: array_cache.Writer, say: Say) -> array_cache.Described:
     labels = np.concatenate([np.full(one.count, one.label, np.int32) for one in listing.class_folders])
     if listing.has_test:
         is_test = np.concatenate([np.full(one.count, one.split == "test") for one in listing.class_folders])
     else:
         is_test = np.zeros(len(labels), bool)
-        is_test[held_out.cut(labels, request.test_fraction)[1]] = True
+        is_test[stratified.train_and_test(labels, request.test_fraction)[1]] = True
     folder, count = listing.folder, len(labels)
     say(f"Reading {count:,} images of {len(listing.class_names):,} classes in {folder}")
     _say_what_is_missing(listing, say)
@@ -107,7 +107,7 @@ class _Arrays:
         self._splits = (("train", ~is_test), ("test", is_test))  # which files are in each
         self._rows = np.empty(len(labels), np.int64)  # of each file in its split
         for _, chosen in self._splits:
-            self._rows[chosen] = class_order.interleaved(labels[chosen])
+            self._rows[chosen] = stratified.interleaved(labels[chosen])
 
     def allocate(self, channels: int) -> None:
         """Makes arrays of so many channels, and moves what has been written to them."""

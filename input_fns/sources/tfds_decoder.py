@@ -17,7 +17,7 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 import numpy as np
 
 from input_fns.errors import InputError, reason
-from input_fns.sources import held_out, isolated_process, resizing, tfds_records
+from input_fns.sources import isolated_process, resizing, stratified, tfds_records
 from input_fns.sources.array_cache import Writer
 
 WRONG_INPUT, NOT_WRITTEN = 2, 3  # exit codes: the output is the text of an InputError, or the number of an OSError
@@ -88,7 +88,7 @@ def _fill(job: Job, writer: Writer) -> None:
             _copy(job, split, [(np.arange(count), writer.split(split, count, shape))])
         return
     labels = np.concatenate([labels for _, labels in _parts(job, "train", labels_only=True)])
-    train, test = held_out.cut(labels, job.test_fraction)
+    train, test = stratified.train_and_test(labels, job.test_fraction)
     targets = [
         (chosen, writer.split(split, len(chosen), shape)) for split, chosen in (("train", train), ("test", test))
     ]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from input_fns import InputError
-from input_fns.sources import array_cache, held_out
+from input_fns.sources import array_cache, stratified
 from input_fns.sources.array_cache import Writer
 from input_fns.sources.preparation import preparation_of
 
@@ -116,15 +116,17 @@ def test_a_disk_without_room_is_one_line(tmp_path):
 
 def test_a_test_split_is_cut_from_every_class():
     labels = np.repeat([3, 0, 2, 1], [1, 100, 2, 41])
-    train, test = held_out.cut(labels, 0.2)
+    train, test = stratified.train_and_test(labels, 0.2)
     assert np.bincount(labels[train]).tolist() == [80, 33, 1, 1] and np.bincount(labels[test]).tolist() == [20, 8, 1]
     assert sorted([*train, *test]) == list(range(len(labels)))
-    assert all(np.array_equal(part, again) for part, again in zip((train, test), held_out.cut(labels, 0.2)))
+    assert all(
+        np.array_equal(part, again) for part, again in zip((train, test), stratified.train_and_test(labels, 0.2))
+    )
     assert np.any(np.diff(test[labels[test] == 0]) > 1), "not the end of the class"
     with pytest.raises(InputError, match="--test_fraction 1: must be between"):
-        held_out.cut(labels, 1)
+        stratified.train_and_test(labels, 1)
     with pytest.raises(InputError, match="no class has two examples"):
-        held_out.cut(np.arange(5), 0.5)
+        stratified.train_and_test(np.arange(5), 0.5)
 
 
 def test_the_preparation_is_found_in_the_pixels(sample, fashion_mnist):

@@ -1,4 +1,4 @@
-"""A test split cut from the training examples of a data set that has none: stratified, and the same every time."""
+"""Stratified splits and orders: each part of a data set holds all of its classes."""
 
 from typing import Tuple
 
@@ -6,10 +6,10 @@ import numpy as np
 
 from input_fns.errors import InputError
 
-SEED = 0  # fixed: a seed of the run would change what it is tested on
+SEED = 0  # fixed, so that every run on the same data has the same test split and the same order
 
 
-def cut(labels: np.ndarray, test_fraction: float) -> Tuple[np.ndarray, np.ndarray]:
+def train_and_test(labels: np.ndarray, test_fraction: float) -> Tuple[np.ndarray, np.ndarray]:
     """Returns which examples are for training and which for the test, int64 [n] each, in increasing order.
 
     Args:
@@ -31,3 +31,23 @@ def cut(labels: np.ndarray, test_fraction: float) -> Tuple[np.ndarray, np.ndarra
     if not for_test.any():
         raise InputError("--test_fraction: no class has two examples, so no test split can be cut; add a test split")
     return np.flatnonzero(~for_test), np.flatnonzero(for_test)
+
+
+def interleaved(labels: np.ndarray) -> np.ndarray:
+    """Returns the row of each example, int64 [n]: classes come in turn, in proportion to their sizes.
+
+    Within its class an example comes at a random place. Example i of the n of a class comes at (i + 1/2) / n of the
+    way. So even a small shuffle buffer holds every class, and so does a validation split that is taken from the end of
+    the training split.
+
+    Args:
+        labels: int [n], 0 or larger.
+    """
+    by_class = np.argsort(labels, kind="stable")
+    place, rows = np.empty(len(labels)), np.empty(len(labels), np.int64)
+    ends = np.cumsum(np.bincount(labels))
+    for label, (first, end) in enumerate(zip([0, *ends], ends)):
+        shuffled = np.random.default_rng((SEED, label)).permutation(end - first)
+        place[by_class[first:end]] = (shuffled + 0.5) / max(end - first, 1)
+    rows[np.argsort(place, kind="stable")] = np.arange(len(labels))
+    return rows
