@@ -69,7 +69,7 @@ def __getattr__(name: str) -> Any:
         raise ImportError(_problem)
     module, attribute = _PLACES[name]
     value = getattr(importlib.import_module(module), attribute)
-    globals()[name] = value  # the next use does not come here
+    globals()[name] = value  # later uses skip this function
     return value
 
 

@@ -15,9 +15,8 @@ from input_fns import Data, InputError
 class Evaluation:
     """A checkpoint on a split, in the order of the split."""
 
-    figures: Dict[
-        str, Any
-    ]  # as `evaluate --json` prints them: "loss", "accuracy", "global_step", "accuracy_interval", ...
+    # As `evaluate --json` prints them: "loss", "accuracy", "global_step", "accuracy_interval", ...
+    figures: Dict[str, Any]
     logits: np.ndarray  # float32 [n, classes]
     labels: np.ndarray  # int32 [n]
     confusion: np.ndarray  # int64 [classes, classes]: examples by label (row) and predicted class (column)

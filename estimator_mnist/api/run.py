@@ -43,7 +43,7 @@ class Run:
         self.experiment = experiment
         self._data = data
         self._say = terminal.say if verbose else turns.silence
-        self._network: Any = None  # the network as a function, and the state of the model_dir that it is of
+        self._network: Any = None  # the network as a function, and when its checkpoint was saved
 
     @property
     def results(self) -> Figures:
@@ -198,7 +198,7 @@ class Run:
         with turns.turn(self._say, self.experiment.xla):
             from estimator_mnist.model import cpu_parallelism
 
-            # What comes first in a process decides its threads: those of a training, which may come next.
+            # The first use of TensorFlow fixes the threads of the process. A training may come next.
             cpu_parallelism.limit_threads(self.experiment)
             yield self.experiment.in_one_process()
 

@@ -16,5 +16,5 @@ class ShownFigure(Figure):
 
 def shown(figure: Figure) -> Figure:
     """Returns a figure, which notebooks show from now on."""
-    figure.__class__ = ShownFigure  # a figure cannot be copied: its axes know it
+    figure.__class__ = ShownFigure  # in place: its axes refer to it, so it cannot be copied
     return figure

@@ -91,7 +91,7 @@ def _train_to_the_end(
     try:
         with errors.as_user_error(model_dir / FILE_NAME, data), stopper:
             return pipeline.run(Job(experiment, data, model_dir, stopper, progress), started)[0]
-    except Stopped as stopped:  # by now the handlers of before are back
+    except Stopped as stopped:  # here the previous signal handlers are restored
         saved = f"stopped after step {stopped.step:,}, which is saved; train again with these settings to resume"
         progress.say(saved)
         raise KeyboardInterrupt(saved) from None

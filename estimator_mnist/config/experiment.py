@@ -95,7 +95,7 @@ class Experiment(Settings):
         """Returns "--flag is A, not B" for each difference to `other` that changes what is learned."""
         names = [name for name in FIELDS if name not in MAY_CHANGE and getattr(self, name) != getattr(other, name)]
         if "preparation" in names and not (self.preparation and other.preparation):
-            names.remove("preparation")  # of a version that did not look at it
+            names.remove("preparation")  # an older experiment.json lacks it
         flags = [f"--{name} is {getattr(self, name)}, not {getattr(other, name)}" for name in names if name not in DATA]
         edited = [
             f"{file} was edited (its SHA-256 is {digest[:12]}..., not {other.user_code[file][:12]}...)"

@@ -23,7 +23,7 @@ ONNX_OPSET = 18
 # How converters name the ops that they lack: TFLite's in a list far down or only as the place where it failed.
 MISSING_OPS = (r"(?:Flex|Custom) ops: ([\w, ]+)", r'error: loc\(.*?fused\["(\w+):', r"No Op registered for (\w+)")
 INT8_LOSS = 0.001  # the most accuracy that int8 may cost
-INT8_IMAGES = 3  # as many it may always cost: of a small split, INT8_LOSS is a fraction of an image
+INT8_IMAGES = 3  # int8 may always cost these: of a small split, INT8_LOSS is a fraction of an image
 
 
 class Source(NamedTuple):

@@ -16,7 +16,7 @@ def chosen_preparation(preprocess: str, experiment: Experiment) -> Preparation:
         InputError: The network takes colour, and the preparation makes grey images.
     """
     height, width, channels = experiment.image_shape
-    preparation = _found(experiment) if preprocess == "auto" else preprocess
+    preparation = _of_data_set(experiment) if preprocess == "auto" else preprocess
     if channels != 1 and preparation in ("mnist", "fit"):
         raise InputError(
             f"--preprocess {preprocess}: makes grey images, and this network takes {width}x{height} images in colour; "
@@ -25,8 +25,8 @@ def chosen_preparation(preprocess: str, experiment: Experiment) -> Preparation:
     return Preparation(preparation, (height, width, channels))
 
 
-def _found(experiment: Experiment) -> str:
-    """Returns the preparation of the data set. An experiment.json of before does not say: there the name decides."""
+def _of_data_set(experiment: Experiment) -> str:
+    """Returns the preparation of the data set. An older experiment.json lacks it: then the name decides."""
     if experiment.image_shape[2] != 1:
         return "resize"
     return experiment.preparation or ("mnist" if experiment.dataset.split(":")[0] == "mnist" else "fit")

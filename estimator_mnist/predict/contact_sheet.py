@@ -133,7 +133,7 @@ def _caption(answer: Answer, labels: Sequence[str], width: int) -> Tuple[str, Fo
         return "error", font_for("error", FONT_SIZE)[0], WRONG
     best = answer.ranking()[0]
     probability = answer.probabilities[best]
-    font, label = font_for(labels[best][:width], FONT_SIZE)  # hardly a character is narrower than a pixel
+    font, label = font_for(labels[best][:width], FONT_SIZE)  # few characters are narrower than a pixel
     text = f"{label}  {percent(probability)}"
     while label and font.getlength(text) > width:
         label = label[:-1]

@@ -49,7 +49,8 @@ MISTAKE_SIDES = (28, 112)  # smallest and largest side of an image, in pixels
 MISTAKE_GAP = 12 / 28  # of the side, room for two lines of text
 MANY_CLASSES_SIZE = 10.0  # inches
 MOST_NAMES = 60  # along an axis
-FILTERS_WIDTH, MOST_FILTERS = 1000, 512  # pixels at most, mostly
+FILTERS_WIDTH = 1000  # pixels to which small filters are enlarged; large ones take up to twice as many
+MOST_FILTERS = 512
 
 
 def confusion_matrix(matrix: np.ndarray, names: Sequence[str], split: str = "test") -> Figure:

@@ -14,9 +14,8 @@ from estimator_mnist.sweep.search_space import MAX_RUNS, Range, Space
 from input_fns import InputError
 
 SWEEP_FLAGS = ("sweep_dir", "search", "samples", "jobs", "verbosity")  # of the sweep itself, not of its runs
-PATH_FLAGS = frozenset(
-    ("data_dir", "idx_dir", "image_dir", "arrays")
-)  # their values may contain a comma and cannot vary
+# Their values may contain a comma, and cannot vary.
+PATH_FLAGS = frozenset(("data_dir", "idx_dir", "image_dir", "arrays"))
 MAX_RANGE_VALUES = 10_000  # of a range A-B
 
 

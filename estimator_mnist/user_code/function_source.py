@@ -78,7 +78,7 @@ def _functions_of(value: Any) -> Iterator[types.FunctionType]:
         function = inspect.unwrap(item) if callable(item) else None
         if not isinstance(function, types.FunctionType):
             continue
-        # Those that a decorator such as dataclass has made have no line in any file.
+        # Methods that a decorator such as dataclass has made are in no file.
         in_file = linecache.getlines(function.__code__.co_filename, function.__globals__)
         if in_file and function.__qualname__.startswith(f"{value.__qualname__}."):
             yield function

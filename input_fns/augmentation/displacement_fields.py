@@ -17,10 +17,10 @@ from input_fns.errors import InputError
 
 MOST_UNITS = 1 << 15  # per pixel
 EXACT = 1 << 24  # integers below this are exact in float32
-LARGEST_STRENGTH = 3.0  # at which the sums of a 28x28 image still are below EXACT
+LARGEST_STRENGTH = 3.0  # up to here, all sums for a 28x28 image stay below EXACT
 MOST_NUMBERS = 1 << 10  # random numbers of an image: `random_bits` counts no further
 MOST_BYTES = 1 << 28  # of the fields, which the graph holds
-SIDE = 28  # pixels: amounts in pixels are those of an image of this height and width
+SIDE = 28  # height and width of the image whose pixels AugmentationLimits are in
 # The rubber sheet of Simard, Steinkraus and Platt 2003, "Best Practices for Convolutional Neural Networks", is noise
 # smoothed by a Gaussian of 4 pixels. Smoothed noise at every sixth pixel has the same variance to within 5%.
 SIGMA, SPACING = 4.0, 6  # pixels

@@ -9,7 +9,7 @@
 import numpy as np
 
 EXAMPLES = 1000  # looked at, evenly spread over the training split
-USUALLY = 0.95  # of the images have what is asked of all: a data set may hold a few odd ones
+USUALLY = 0.95  # share of the images that must meet a criterion: a data set may hold a few odd ones
 DARK = 16  # of 255
 EDGE = 51  # of 255: a fifth, where a stroke ends
 BOX = 20 / 28  # of the image's side
