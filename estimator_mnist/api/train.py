@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Union
 
 import input_fns
-from estimator_mnist.api import datasets, notebook_progress, own_functions, turns
+from estimator_mnist.api import datasets, notebook_progress, python_settings, turns
 from estimator_mnist.api.run import Run
 from estimator_mnist.cli import console
 from estimator_mnist.config import assembly
@@ -48,7 +48,7 @@ def train(
         KeyboardInterrupt: One interrupt: the step that training has reached is saved. Two: it ended at once.
     """
     started, say = time.time(), terminal.say if verbose else turns.silence
-    settings = own_functions.settings_of({"model": model, "recipe": recipe, **experiment_fields})
+    settings = python_settings.converted({"model": model, "recipe": recipe, **experiment_fields})
     with turns.turn(say, xla=bool(settings.values.get("xla"))):
         found = datasets.for_training(data, settings.values, verbose)
         place = model_dir or assembly.default_model_dir(found.dataset, settings.values["model"])

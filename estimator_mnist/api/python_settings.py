@@ -1,4 +1,4 @@
-"""Settings as Python has them, functions and classes among them, as an Experiment takes them."""
+"""Settings as Python has them, such as functions and NumPy's numbers, converted to what an Experiment takes."""
 
 import os
 import sys
@@ -13,14 +13,14 @@ from estimator_mnist.user_code import written_out
 from input_fns import InputError
 
 
-class Settings(NamedTuple):
-    """Settings of an experiment, and the files of the functions among them that have none of the user's."""
+class Converted(NamedTuple):
+    """Settings of an experiment, and the files that were written for functions of no file."""
 
-    values: Dict[str, Any]
+    values: Dict[str, Any]  # fields of Experiment
     registered: Dict[str, str]  # SHA-256 by file name
 
 
-def settings_of(given: Mapping[str, Any]) -> Settings:
+def converted(given: Mapping[str, Any]) -> Converted:
     """Returns settings with each function as "FILE.py:FUNCTION" and each value of its field's type.
 
     A function of a Python file is that file's. One of a notebook or of the script that runs is written out.
@@ -43,7 +43,7 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
             values[name] = _reference(name, value, registered)
         else:
             values[name] = _plain(name, value, types[name])
-    return Settings(values, registered)
+    return Converted(values, registered)
 
 
 def _reference(setting: str, function: Callable[..., Any], registered: Dict[str, str]) -> str:
