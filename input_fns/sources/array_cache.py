@@ -96,10 +96,10 @@ def folder_for(name: str, beside: Optional[Path] = None, variant: Any = None) ->
     """Returns the cache folder of a data set.
 
     Args:
-        name: Of the data set. A name that is not unique needs something that makes it so, as a checksum of its path.
+        name: Of the data set. If it is not unique, `variant` must hold what makes it so, such as a path.
         beside: The folder of the prepared data set. The cache lies in it unless it is read-only, or None; then in
             $XDG_CACHE_HOME, by default ~/.cache.
-        variant: JSON value, None for the usual case: what else decides the content, as the size of the images. Two
+        variant: JSON value, None for the usual case: what else decides the content, such as the size of the images. Two
             runs at the same time may want one data set in two variants, so each has its own folder.
     """
     ending = "" if variant is None else f"-{zlib.crc32(json.dumps(variant).encode()):08x}"
@@ -108,6 +108,7 @@ def folder_for(name: str, beside: Optional[Path] = None, variant: Any = None) ->
         if beside.stat().st_mode & 0o200 and os.access(beside, os.W_OK):
             return beside / f"estimator_mnist_cache_{FORMAT}{ending}"
         name = f"{name}-{zlib.crc32(os.fsencode(beside.resolve())):08x}"
+    name = name.replace("/", "_").replace(":", "_")
     root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(root) / "estimator_mnist" / f"cache_{FORMAT}" / f"{name}{ending}"
 

@@ -59,9 +59,8 @@ def decoded(request: Request, say: Callable[[str], None]) -> array_cache.Facts:
         class_names = _write(writer, train, test, names, request.test_fraction, request.size)
         return class_names, f"{request.name}: the arrays of {path}"
 
-    place = zlib.crc32(repr((str(path.resolve()), variant)).encode("utf-8", "surrogateescape"))
-    name = request.name.replace("/", "_")
-    return array_cache.open_or_make(array_cache.folder_for(f"arrays-{name}-{place:08x}"), made_from, make)
+    cache = array_cache.folder_for(f"arrays-{request.name}", variant=[str(path.resolve()), *variant])
+    return array_cache.open_or_make(cache, made_from, make)
 
 
 def from_memory(

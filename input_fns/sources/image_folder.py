@@ -5,10 +5,8 @@ replaces those by arrays of three.
 """
 
 import contextlib
-import os
 import sys
 import time
-import zlib
 from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
@@ -50,9 +48,8 @@ def decoded(request: Request, say: Say) -> array_cache.Facts:
         return _make(request, listing, writer, say)
 
     # A cache for each size and fraction: runs that differ in them would replace one another's data.
-    place = zlib.crc32(repr((os.fsencode(folder.resolve()), size, held_out_part)).encode())
-    name = request.name.replace("/", "_")
-    return array_cache.open_or_make(array_cache.folder_for(f"folder-{name}-{place:08x}"), made_from, make)
+    cache = array_cache.folder_for(f"folder-{request.name}", variant=[str(folder.resolve()), size, held_out_part])
+    return array_cache.open_or_make(cache, made_from, make)
 
 
 def _make(request: Request, listing: Listing, writer: array_cache.Writer, say: Say) -> array_cache.Described:

@@ -94,8 +94,8 @@ def decoded(request: Request, folder: Path) -> Facts:
     made_from: List[Any] = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     has_test = any(split["name"] == "test" for split in _stored_info(folder).get("splits", []))
     fraction = None if has_test else request.test_fraction
-    name = f"{request.name.replace('/', '_').replace(':', '_')}-{folder.name}"
-    cache = array_cache.folder_for(name, folder, variant=[request.size, fraction] if request.size or fraction else None)
+    variant = [request.size, fraction] if request.size or fraction else None
+    cache = array_cache.folder_for(f"{request.name}-{folder.name}", folder, variant)
     return array_cache.open_or_make(cache, made_from, lambda writer: _decode(request, folder, writer))
 
 
