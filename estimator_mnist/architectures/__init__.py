@@ -65,6 +65,8 @@ def create_network(experiment: Any, partitions: int = 1) -> "Network":
         network = Network(layers, experiment.image_shape, experiment.classes)
     except InputError as error:
         raise InputError(f"--model {experiment.model}: {error}") from error
+    except RecursionError as error:
+        raise InputError(f"--model {experiment.model}: layers within layers are too deep for Python") from error
     if network.has_statistics and experiment.strategy != "none":
         raise InputError(
             f"--strategy: {experiment.strategy} is not possible with BatchNorm layers (--model {experiment.model}); "

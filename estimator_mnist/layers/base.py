@@ -8,6 +8,7 @@ from typing import ClassVar, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import tensorflow as tf
 
+from estimator_mnist.layers import arguments
 from estimator_mnist.layers.variables import Shape
 
 Parts = List[tf.Tensor]  # partitions of an array along its last axis; mostly one, the array itself
@@ -31,6 +32,9 @@ class Layer:
     name: str
 
     input_rank: ClassVar[Optional[int]] = None  # of the shape that it takes: 3 for images, 1 for vectors, None for any
+
+    def __post_init__(self) -> None:
+        arguments.check(self)
 
     def weights(self, shape: Shape) -> Dict[str, Weight]:
         """Returns the arrays that the layer needs for inputs of a shape, by name."""

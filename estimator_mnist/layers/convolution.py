@@ -29,6 +29,7 @@ class Conv2D(Layer):
     bias: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_padding(self.name, self.padding)
 
     def weights(self, shape: Shape) -> Dict[str, Weight]:
@@ -65,6 +66,7 @@ class DepthwiseConv2D(Layer):
     bias: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_padding(self.name, self.padding)
 
     def weights(self, shape: Shape) -> Dict[str, Weight]:

@@ -22,6 +22,7 @@ class Pool2D(Layer):
     kind: str = "max"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.kind not in ("max", "average"):
             raise InputError(f"layer {self.name}: pooling by {self.kind!r} is not possible; it is 'max' or 'average'")
 

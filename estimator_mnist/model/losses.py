@@ -49,6 +49,8 @@ class UserLoss:
 
     def per_example(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         losses = self._function(labels, logits)
+        if losses is None:
+            raise self._function.refuse("returned nothing; it must return the loss of each example, float32 [n]")
         with self._function.checked():
             losses = tf.convert_to_tensor(losses)
         if losses.dtype != tf.float32 or losses.shape.rank not in (1, None):

@@ -4,7 +4,7 @@ The content of a file is known by its SHA-256. So a run is tied to the code that
 read from: the user's file, the copy in a model_dir, or a notebook.
 """
 
-from estimator_mnist.user_code.calls import UserCodeError
+from estimator_mnist.user_code.calls import UserCodeError, with_place
 from estimator_mnist.user_code.files import FOLDER, copy_to, know_copies, register, register_file
 from estimator_mnist.user_code.functions import UserFunction, function
 from estimator_mnist.user_code.references import Reference, is_reference, parse
@@ -21,4 +21,5 @@ __all__ = [
     "parse",
     "register",
     "register_file",
+    "with_place",
 ]

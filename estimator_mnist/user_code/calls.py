@@ -1,12 +1,14 @@
 """Exceptions of a user's code as one line that names the file and the line."""
 
 import contextlib
+import re
 import traceback
 from typing import Iterator
 
 from input_fns import InputError
 from input_fns.errors import reason
 
+PATH = re.compile(r"<[0-9a-f]{12}>/(.+)")  # as `functions` compiles a user's file
 MOST_CHARACTERS = 300  # of an exception's text
 
 
@@ -33,13 +35,37 @@ def translated(file: str, path: str) -> Iterator[None]:
         raise UserCodeError(_described(error, file, path)) from error
 
 
+@contextlib.contextmanager
+def with_place(prefix: str) -> Iterator[None]:
+    """A context that re-raises what methods of a user's classes raise, wherever they are called.
+
+    Args:
+        prefix: Of the message; says what was called.
+
+    Raises:
+        UserCodeError: A line of a user's file raised an exception.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        paths = [
+            frame.filename for frame in traceback.extract_tb(error.__traceback__) if PATH.fullmatch(frame.filename)
+        ]
+        if not paths:
+            raise  # not of a user's
+        file = PATH.fullmatch(paths[-1])[1]  # type: ignore[index]
+        raise UserCodeError(prefix + _described(error, file, paths[-1])) from error
+
+
 def _described(error: BaseException, file: str, path: str) -> str:
     if isinstance(error, SyntaxError) and error.filename == path:
         return f"{file}:{error.lineno}: SyntaxError: {error.msg}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     place = f"{file}:{lines[-1]}" if lines else file
     text = reason(error) if str(error).strip() else ""
-    if isinstance(error, InputError):  # of this project, which says all that there is to say
+    if isinstance(error, InputError):  # of this project: its text says what is wrong and what would be right
         return f"{place}: {text}"
     text = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}..."
     return f"{place}: {type(error).__name__}" + (f": {text}" if text else "")

@@ -110,6 +110,14 @@ def test_kernels_are_drawn_within_glorot_s_limit(layer, fan_in, fan_out):
         (lambda: layers.Conv2D("c1", 8, 3, padding="same"), "layer c1: padding 'same' is not possible"),
         (lambda: layers.DepthwiseConv2D("c1", 3, padding="FULL"), "layer c1: padding 'FULL' is not possible"),
         (lambda: layers.Pool2D("p1", "mean"), "layer p1: pooling by 'mean' is not possible"),
+        (lambda: layers.Dense(10, 10), "layer 10: the first argument is the layer's name"),
+        (lambda: layers.Dense("d1", 3.5), "layer d1: units 3.5 is not possible; it must be a whole number from 1 on"),
+        (lambda: layers.Conv2D("c1", 8, 3, strides=0), "layer c1: strides 0 is not possible"),
+        (lambda: layers.Conv2D("c1", 8, (3, 3)), r"layer c1: size \(3, 3\) is not possible"),
+        (lambda: layers.Pad2D("p1", -1), "layer p1: margin -1 is not possible; it must be a whole number from 0 on"),
+        (lambda: layers.Dense("d1", 8, "relu"), "layer d1: activation 'relu' is not possible; it must be a function"),
+        (lambda: layers.Dropout("d1", 1.0), "layer d1: rate 1.0 is not possible; it must be a number of 0 or more"),
+        (lambda: layers.Dropout("d1", 50), "layer d1: rate 50 is not possible"),
     ],
 )
 def test_settings_that_do_not_exist_are_named(make, message):
