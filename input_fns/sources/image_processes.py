@@ -25,8 +25,8 @@ CHUNK = 64  # files decoded at a time
 CHUNK_BYTES = 1 << 24  # of images decoded at a time
 FEW = 4 * CHUNK  # files decoded by this process: others take as long to start as these take to decode
 MAX_PROCESSES = 16
-# NumPy's threads in each process would wait for one another's. And glibc would return the memory of each picture to the
-# system and ask for it again, which takes a third of the time.
+# Of processes that decode pictures. NumPy's threads in each would wait for one another's. And glibc would return the
+# memory of each picture to the system and ask for it again, which takes a third of the time.
 ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),

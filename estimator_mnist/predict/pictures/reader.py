@@ -17,20 +17,12 @@ import numpy as np
 from estimator_mnist.predict.pictures import decode
 from estimator_mnist.predict.pictures.decode import Preparation
 from input_fns.sources.image_files import MAX_BYTES, SUFFIXES, ImageFileError
+from input_fns.sources.image_processes import CHUNK, ENVIRONMENT, FEW
 
-CHUNK = 64  # files that a process reads, and a network classifies, at a time
-FEW = 4 * CHUNK  # files read by this process: others take as long to start as these take to read
 MAX_PROCESSES = 8
 POLL_SECONDS = 0.1  # until a signal is noticed
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STANDARD_INPUT = "-"
-# Of the reading processes. NumPy's threads in each would wait for one another's. And glibc would return the memory of
-# each picture to the system and ask for it again, which takes a third of the time.
-ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
-}
 
 
 class Source(NamedTuple):
