@@ -13,7 +13,7 @@ from estimator_mnist.layers.network import Network
 from estimator_mnist.model import eval_metrics, losses, user_optimizer
 from estimator_mnist.model_dir import ranking
 from input_fns import InputError
-from input_fns.augmentation.apply import augmented
+from input_fns.augmentation.augment_images import augmented
 from input_fns.augmentation.displacement_fields import Augmentation
 
 # Operations that draw numbers by a state which no checkpoint holds.

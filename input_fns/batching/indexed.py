@@ -10,7 +10,7 @@ from typing import List, Optional, Tuple
 import numpy as np
 import tensorflow as tf
 
-from input_fns.augmentation import apply
+from input_fns.augmentation import augment_images
 from input_fns.batching.schedule import TrainingBatches
 from input_fns.sources import array_cache
 from input_fns.sources.find import Split
@@ -23,7 +23,7 @@ without_autograph = tf.autograph.experimental.do_not_convert
 def train_batches(batches: TrainingBatches) -> tf.data.Dataset:
     """Returns the blocks of a run; see `train_input_fn`."""
     split, blocks, augmentation = batches.split, batches.blocks, batches.augmentation
-    pieces = blocks.pieces(apply.PIECE) if augmentation else blocks.rows()
+    pieces = blocks.pieces(augment_images.PIECE) if augmentation else blocks.rows()
 
     def gather(all_images: tf.Tensor, all_labels: tf.Tensor, rows: tf.Tensor):
         epoch, first, end = tf.unstack(rows)
@@ -42,7 +42,7 @@ def train_batches(batches: TrainingBatches) -> tf.data.Dataset:
     # flat_map captures the two arrays once. As arguments of each element they would travel with every batch.
     dataset = as_single_element(split).flat_map(gather_all)
     if augmentation:
-        dataset = apply.augment_pieces(dataset, blocks.sizes, augmentation)
+        dataset = augment_images.augment_pieces(dataset, blocks.sizes, augmentation)
     return without_autotuning(dataset.prefetch(2))
 
 

@@ -5,7 +5,7 @@ from typing import Any, Iterator
 import numpy as np
 import tensorflow as tf
 
-from input_fns.augmentation import apply
+from input_fns.augmentation import augment_images
 from input_fns.batching.schedule import TrainingBatches
 from input_fns.errors import InputError
 
@@ -21,7 +21,7 @@ def train_batches(batches: TrainingBatches) -> tf.data.Dataset:
         raise InputError("--input numpy: needs a split in arrays; choose --input stream for one that is streamed")
     images, labels = split.arrays()
 
-    pieces = blocks.pieces(apply.PIECE) if augmentation else blocks.rows()
+    pieces = blocks.pieces(augment_images.PIECE) if augmentation else blocks.rows()
 
     def extract() -> Iterator:
         shuffled_epoch = None
@@ -38,5 +38,5 @@ def train_batches(batches: TrainingBatches) -> tf.data.Dataset:
         signature = (*signature, tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int64))
     dataset = tf.data.Dataset.from_generator(extract, output_signature=signature)
     if augmentation:
-        dataset = apply.augment_pieces(dataset, blocks.sizes, augmentation)
+        dataset = augment_images.augment_pieces(dataset, blocks.sizes, augmentation)
     return dataset.prefetch(2)

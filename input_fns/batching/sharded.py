@@ -8,7 +8,7 @@ from typing import List, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from input_fns.augmentation import apply
+from input_fns.augmentation import augment_images
 from input_fns.batching.indexed import as_single_element, shuffled_examples, take, without_autograph, without_autotuning
 from input_fns.batching.schedule import Blocks, Rows, Share, TrainingBatches
 
@@ -49,7 +49,7 @@ def _gather(batches: TrainingBatches, all_images: tf.Tensor, all_labels: tf.Tens
     examples = shuffled_examples(batches.split, batches.seed, epoch, rows)
     images, labels = (take(array, batches.split, examples) for array in (all_images, all_labels))
     if augmentation:
-        images = apply.augmented(images, tf.cast(examples, tf.int64), tf.cast(epoch, tf.int64), augmentation)
+        images = augment_images.augmented(images, tf.cast(examples, tf.int64), tf.cast(epoch, tf.int64), augmentation)
     if share.whole_batches:
         steps = tf.unique(epoch * blocks.steps_per_epoch + rows // blocks.batch_size)[0]
         return {"image": images, "step": tf.cast(steps, tf.int64)}, labels

@@ -11,7 +11,7 @@ from support import RUN, joined, train
 
 import input_fns
 from input_fns import AUGMENTS, InputError, Share
-from input_fns.augmentation import apply, displacement_fields, random_bits, warp
+from input_fns.augmentation import augment_images, displacement_fields, random_bits, warp
 from input_fns.augmentation.displacement_fields import Augmentation, Fields
 
 KINDS = [kind for kind in AUGMENTS if kind != "none"]
@@ -187,9 +187,9 @@ def test_all_channels_of_an_image_move_alike(sample):
     planes = [grey, 255 - grey, np.roll(grey, 1, axis=0)]
     colour = np.concatenate(planes, axis=-1)
     examples, epoch = tf.range(50, dtype=tf.int64), tf.constant(3, tf.int64)
-    augmented = apply.augmented(tf.constant(colour), examples, epoch, Augmentation(1, "elastic")).numpy()
+    augmented = augment_images.augmented(tf.constant(colour), examples, epoch, Augmentation(1, "elastic")).numpy()
     for channel, plane in enumerate(planes):
-        alone = apply.augmented(tf.constant(plane), examples, epoch, Augmentation(1, "elastic")).numpy()
+        alone = augment_images.augmented(tf.constant(plane), examples, epoch, Augmentation(1, "elastic")).numpy()
         assert np.array_equal(augmented[..., channel], alone[..., 0])
 
 
@@ -199,7 +199,7 @@ def test_a_larger_image_is_distorted_as_much(sample):
     large = digits.repeat(3, axis=1).repeat(3, axis=2)
     examples, epoch = tf.range(50, dtype=tf.int64), tf.constant(0, tf.int64)
     small_warped, large_warped = (
-        apply.augmented(tf.constant(images), examples, epoch, Augmentation(2, "elastic")).numpy().astype(float)
+        augment_images.augmented(tf.constant(images), examples, epoch, Augmentation(2, "elastic")).numpy().astype(float)
         for images in (digits, large)
     )
     reduced = large_warped.reshape(50, 28, 3, 28, 3).mean(axis=(2, 4))
