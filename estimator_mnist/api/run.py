@@ -1,15 +1,14 @@
 """A run as a value: what it has measured, its network as a function, and its exports and report."""
 
 import contextlib
-import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Union
 
 import numpy as np
 
 import input_fns
 from estimator_mnist.api import datasets, evaluation, turns
-from estimator_mnist.config import run_data
+from estimator_mnist.config import export_formats, run_data
 from estimator_mnist.config.experiment import FILE_NAME, Experiment
 from estimator_mnist.model_dir import checkpoint_names, prepare, results
 from estimator_mnist.system import errors, terminal
@@ -145,18 +144,14 @@ class Run:
         """
         with self._at_work() as experiment:
             from estimator_mnist.export import command
-            from estimator_mnist.export.formats import FORMATS
 
-            unknown = [name for name in formats if name not in FORMATS]
-            if unknown:
-                raise InputError(f"formats: {unknown[0]} is no format; name some of {', '.join(FORMATS)}")
-            names = list(dict.fromkeys(formats)) or _formats_without_downloads()
+            names = export_formats.checked(formats, "formats") if formats else export_formats.default()
             data, prefix = self._own_data(), self._checkpoint(checkpoint)
             with prepare.in_use(self.model_dir), errors.as_user_error(self.model_dir / FILE_NAME, data):
                 rows, failures = command.export(experiment, data, self.model_dir, prefix, names)
         if failures:
             raise RunError("; ".join(map(str, failures)))
-        return {row.format: path_of(row.path) for row in rows if row.format in FORMATS}
+        return {row.format: path_of(row.path) for row in rows if row.format in export_formats.FORMATS}
 
     def report(self) -> Path:
         """Writes report.html and the plots of a finished run again, and returns the page's path.
@@ -232,8 +227,3 @@ def open_run(model_dir: Union[str, Path], *, verbose: bool = True) -> Run:
     quiet_tensorflow()  # a remote folder imports it
     folder = path_of(str(model_dir), "model_dir")
     return Run(folder, prepare.stored_experiment(folder, "model_dir"), verbose=verbose)
-
-
-def _formats_without_downloads() -> List[str]:
-    """Returns the formats that the command exports by default."""
-    return ["saved_model", "tflite", "tflite_int8", *(["onnx"] if importlib.util.find_spec("tf2onnx") else [])]

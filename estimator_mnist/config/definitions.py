@@ -11,6 +11,7 @@ from absl import (
 
 from estimator_mnist.config import setting as settings
 from estimator_mnist.config.experiment import Experiment
+from estimator_mnist.config.export_formats import FORMATS, WITHOUT_DOWNLOADS
 from estimator_mnist.config.fields import DATA, FIELDS, USER_FUNCTIONS
 from input_fns import PREPROCESSES
 
@@ -27,7 +28,6 @@ COMMANDS = {
     "benchmark": "Run a benchmark by its name. --help after the name lists its flags.",
     "test": "Run the tests. Flags of pytest may follow.",
 }
-FORMATS = ("saved_model", "tflite", "tflite_int8", "onnx", "keras")
 SEARCHES = ("grid", "random", "optuna")
 # Needed before there is an Experiment: they choose the data and the recipe. All other flags of fields are None unless
 # the command line sets them. Then the recipe or the field's default decides.
@@ -85,7 +85,7 @@ with _heading("Evaluate, predict and export"):
     flags.DEFINE_enum("preprocess", "auto", PREPROCESSES, "predict: how a picture becomes one like the data set's.")
     flags.DEFINE_string("contact_sheet", None, "predict: write what the network saw, and its answers, to this PNG.")
     flags.DEFINE_list(
-        "formats", list(FORMATS[:-1]), f"export: some of {', '.join(FORMATS)}. keras needs the network once."
+        "formats", list(WITHOUT_DOWNLOADS), f"export: some of {', '.join(FORMATS)}. keras needs the network once."
     )
     flags.DEFINE_boolean("json", False, "evaluate, predict, export: print JSON.")
 

@@ -1,7 +1,6 @@
 """Reading a command line, and the Experiment and the paths that its flags describe."""
 
 import dataclasses
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any, Dict, List
@@ -9,8 +8,8 @@ from typing import Any, Dict, List
 from absl import flags as absl_flags
 
 from estimator_mnist import user_code
-from estimator_mnist.config import assembly
-from estimator_mnist.config.definitions import COMMANDS, DEFAULTS, FLAGS, FORMATS
+from estimator_mnist.config import assembly, export_formats
+from estimator_mnist.config.definitions import COMMANDS, DEFAULTS, FLAGS
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.config.fields import FIELDS, MAY_CHANGE
 from estimator_mnist.system.paths import path_of
@@ -118,12 +117,9 @@ def formats() -> List[str]:
     Raises:
         InputError: There is no such format, or none is named.
     """
-    unknown = [name for name in FLAGS.formats if name not in FORMATS]
-    if unknown or not FLAGS.formats:
-        wrong = ", ".join(unknown) or "nothing"
-        raise InputError(f"--formats: {wrong} is no format; name some of {', '.join(FORMATS)}")
-    names = list(dict.fromkeys(FLAGS.formats))
-    if not FLAGS["formats"].present and importlib.util.find_spec("tf2onnx") is None:
-        names.remove("onnx")
+    if FLAGS["formats"].present:
+        return export_formats.checked(FLAGS.formats, "--formats")
+    names = export_formats.default()
+    if "onnx" not in names:
         print("onnx is left out: tf2onnx is not installed; it needs Python 3.10 or later", file=sys.stderr)
     return names

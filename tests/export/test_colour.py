@@ -1,6 +1,5 @@
 """Images in colour and a user's own layers, from arrays through training to predictions, signatures and formats."""
 
-import importlib.util
 import io
 import json
 import textwrap
@@ -13,12 +12,12 @@ import tensorflow as tf
 from PIL import Image
 from support import command_line
 
-from estimator_mnist.config import flags
+from estimator_mnist.config import export_formats
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.export import formats
 from estimator_mnist.predict import classifier, in_memory
 
-WITHOUT_DOWNLOAD = [name for name in flags.FORMATS[:-1] if name != "onnx" or importlib.util.find_spec("tf2onnx")]
+WITHOUT_DOWNLOAD = export_formats.default()
 NETWORKS = """
 from dataclasses import dataclass
 

@@ -1,6 +1,5 @@
 """The exports of a run: SavedModels with their signatures, and the same network in runtimes without Estimator."""
 
-import importlib.util
 import io
 import json
 import os
@@ -19,7 +18,7 @@ from support import RUN, assert_equal_to_the_bit, checkpoint, end, killed_at, st
 
 import input_fns
 from estimator_mnist.architectures import create_network
-from estimator_mnist.config import flags
+from estimator_mnist.config import export_formats, flags
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.config.fields import MODELS
 from estimator_mnist.export import command as export
@@ -33,7 +32,7 @@ from estimator_mnist.training.estimator import create as create_estimator
 from estimator_mnist.training.job import Job
 from estimator_mnist.training.progress import Progress
 
-WITHOUT_DOWNLOAD = [name for name in flags.FORMATS[:-1] if name != "onnx" or importlib.util.find_spec("tf2onnx")]
+WITHOUT_DOWNLOAD = export_formats.default()
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +244,7 @@ def test_a_wrong_flag_of_export_ends_in_one_line(run, cli, words, message):
 
 
 def test_the_flag_offers_every_format():
-    assert tuple(formats.FORMATS) == flags.FORMATS
+    assert tuple(formats.FORMATS) == export_formats.FORMATS
 
 
 def test_without_tf2onnx_the_default_leaves_onnx_out(monkeypatch, capsys):
