@@ -67,7 +67,11 @@ def _train(experiment: Experiment, features: Features, labels: Any) -> tf.estima
     result = train_on_block(experiment, trainer, block)
     train_op = training_progress.advance(experiment, block, result)
     loss = training_progress.report(block, result, train_op)
-    return tf.estimator.EstimatorSpec(tf.estimator.ModeKeys.TRAIN, loss=loss, train_op=train_op.op)
+    # Batches that `train_input_fn` has counted end with the run.
+    hooks = [training_progress.LastStepHook(experiment.total_steps)] if block.step_numbers is None else []
+    return tf.estimator.EstimatorSpec(
+        tf.estimator.ModeKeys.TRAIN, loss=loss, train_op=train_op.op, training_hooks=hooks
+    )
 
 
 def evaluation(

@@ -66,3 +66,20 @@ def report(block: Block, result: BlockResult, step_after: tf.Tensor) -> tf.Tenso
     tf.identity(result.learning_rate, name=LEARNING_RATE[:-2])
     stop_agreement.build(block.first_step, [result.correct])
     return loss
+
+
+class LastStepHook(tf.estimator.SessionRunHook):
+    """Ends training at the experiment's last step.
+
+    TensorFlow's StopAtStepHook takes a session call for one step. Where calls make several, it asks for one call more.
+    """
+
+    def __init__(self, last_step: int):
+        self._last_step = last_step
+
+    def before_run(self, run_context):
+        return tf.estimator.SessionRunArgs(TRAIN_STEP)
+
+    def after_run(self, run_context, run_values):
+        if run_values.results >= self._last_step:
+            run_context.request_stop()

@@ -296,6 +296,14 @@ def test_an_element_of_several_batches_is_refused_where_a_session_call_makes_one
     assert loss(TRAIN, images, labels) > 0  # otherwise these are two steps
 
 
+@pytest.mark.parametrize("size", [100, 77])
+def test_training_on_elements_of_several_batches_ends_at_the_last_step(digits, tmp_path, size):
+    experiment = Experiment(model="dense", batch_size=50, train_examples=500, train_steps=10)
+    estimator = estimator_in(tmp_path, experiment)
+    estimator.train(batches(*first(digits, 500), size=size, epochs=4), max_steps=10)  # more data than that
+    assert estimator.get_variable_value("global_step") == 10
+
+
 # Estimator's own tools.
 
 
