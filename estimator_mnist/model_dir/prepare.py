@@ -38,8 +38,15 @@ WRITTEN_BY_A_RUN = (
 
 
 def is_new(model_dir: Path, clean: bool) -> bool:
-    """Tells whether a run begins in a model_dir, or starts over, and does not resume."""
-    return clean or not (model_dir / experiments.FILE_NAME).exists()
+    """Tells whether a run begins in a model_dir, or starts over, and does not resume.
+
+    Raises:
+        InputError: A remote folder does not answer.
+    """
+    try:
+        return clean or not (model_dir / experiments.FILE_NAME).exists()
+    except RemoteError as error:
+        raise _unusable(model_dir, "--model_dir", error) from error
 
 
 @contextlib.contextmanager

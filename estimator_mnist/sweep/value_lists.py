@@ -36,7 +36,7 @@ def read(words: List[str]) -> Space:
         _check_is_flag_of_runs(flag)
         if flag in PATH_FLAGS:
             fixed[flag] = text
-        elif ".." in text and flag not in USER_FUNCTIONS:
+        elif ".." in text and not (flag in USER_FUNCTIONS and ".py:" in text):
             ranges[flag] = _range(flag, text)
         else:
             values = _values(flag, text)
@@ -50,6 +50,8 @@ def read(words: List[str]) -> Space:
 
 
 def _check_is_flag_of_runs(flag: str) -> None:
+    if flag == "clean":
+        raise InputError("--clean: is no flag of a sweep; delete its folder to start over, or name another --sweep_dir")
     if flag not in FLAGS or flag not in Experiment.__dataclass_fields__ or flag in DATA:
         sweep_flags = ", ".join(f"--{name}" for name in SWEEP_FLAGS)
         raise InputError(f"--{flag}: is no flag of a sweep; a sweep takes the flags of training and {sweep_flags}")

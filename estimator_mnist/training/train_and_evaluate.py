@@ -34,7 +34,7 @@ def resume_point(job: Job) -> int:
         InputError: There are checkpoints, and none is intact or the newest is another network's.
     """
     start, corrupt = checkpoints.choose(job.model_dir)
-    if start in checkpoints.steps(job.model_dir):
+    if start in checkpoints.steps(job.model_dir) and start not in corrupt:  # a corrupt step 0 is made again
         other = checkpoints.difference(job.experiment, checkpoints.prefix(job.model_dir, start))
         if other:
             raise InputError(

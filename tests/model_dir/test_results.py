@@ -23,6 +23,8 @@ VALID = {
     "train_loss": [0.9, 0.4],
     "final": {"test_loss": 0.4, "test_accuracy": 0.9},
     "best": {"test_accuracy": 0.9, "global_step": 126},
+    "best_metric": "macro_f1",
+    "metrics": {"macro_f1": {"untrained": 0.1, "final": 0.9, "best": None}},
     "images_per_second": 12345.6,
     "seconds": {"to_first_step": 2.0, "training": 1.0, "evaluation": 1.0, "export": 1.0, "total": 5.0},
 }
@@ -33,9 +35,10 @@ def test_results_are_read_back_as_they_were_written(tmp_path):
     assert results.read(tmp_path) == VALID
 
 
-def test_results_of_an_older_version_are_of_the_test_split(tmp_path):
-    results.write({key: value for key, value in VALID.items() if key != "evaluated_split"}, tmp_path)
-    assert results.read(tmp_path) == VALID
+def test_results_of_an_older_version_are_of_the_test_split_and_without_a_metric(tmp_path):
+    later = {"evaluated_split": "test", "best_metric": "accuracy", "metrics": {}}
+    results.write({key: value for key, value in VALID.items() if key not in later}, tmp_path)
+    assert results.read(tmp_path) == {**VALID, **later}
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"a": 1}', '{"final": ', '{"final": {"test_accuracy": 0.9}}', "\x00"])
@@ -53,6 +56,8 @@ def test_corrupt_results_count_as_none(tmp_path, text):
         {"final": None},
         {"best": {"test_accuracy": 0.9}},
         {"train_loss": []},
+        {"metrics": {"macro_f1": {"final": 0.9}}},
+        {"metrics": {"macro_f1": 0.9}},
         {"train_loss": [None]},
         {"seconds": {"training": 1.0}},
         {"global_step": 2**70},

@@ -110,7 +110,7 @@ def test_a_value_of_a_range_lies_within_its_ends():
     "words, message",
     [
         (["--learning_rate", "0.1,many"], "--learning_rate=many: "),
-        (["--model", "dense,resnet"], "--model=resnet: value should be one of"),
+        (["--model", "dense,resnet"], "--model: resnet is not possible; it must be one of"),
         (["--learning_rate", "0.001..0.1"], "--learning_rate: 0.001..0.1 is a range to draw from; say how many"),
         (["--learning_rate", "log:0..0.1", "--samples", "3"], "--learning_rate=log:0..0.1: a range to draw from is"),
         (["--optimizer", "adam..sgd", "--samples", "3"], "takes no numbers, so give it a list"),
@@ -126,7 +126,7 @@ def test_a_value_of_a_range_lies_within_its_ends():
         (["--seed", "0-1", "--jobs", "0"], "--jobs: 0 is not possible"),
         (["--batch_size", "64,0"], "--batch_size: 0 is not possible"),
         (["--dropout_rate", "0..1", "--samples", "2", "--search", "optuna"], "--dropout_rate: 1.0 is not possible"),
-        (["--clean"], "--clean: is no flag of a sweep"),
+        (["--clean"], "--clean: is no flag of a sweep; delete its folder to start over"),
         (["--model_dir", "run"], "--model_dir: is no flag of a sweep"),
         (["--learning_rat", "1"], "--learning_rat: is no flag of a sweep"),
         (["--seed"], "--seed: has no value"),
