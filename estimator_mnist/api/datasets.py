@@ -1,6 +1,7 @@
 """Data for the Python API: a name, a folder, a file or arrays become what a run is trained and evaluated on."""
 
 import dataclasses
+import operator
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ def data(
         raise InputError("class_names: only arrays and IDX files take them; folders and TFDS have names of their own")
     if _are_arrays(source):
         request = _with_arrays(request, source, test)
-    return _find(dataclasses.replace(request, validation_size=validation_size), verbose)
+    return _find(dataclasses.replace(request, validation_size=_count(validation_size)), verbose)
 
 
 def for_training(source: Source, settings: Mapping[str, Any], verbose: bool) -> FoundData:
@@ -100,6 +101,8 @@ def _request(source: Any, test: Any = None) -> Request:
         kind = type(source).__name__
         raise InputError(f"data: is of type {kind}; it must be a name, a folder, an .npz file or arrays (x, y)")
     text = os.fspath(source)
+    if not text:
+        raise InputError("data: is an empty text; it must be a name, a folder, an .npz file or arrays (x, y)")
     path = Path(text).expanduser()
     if isinstance(source, str) and text == "sample":
         request = Request("mnist", "sample")
@@ -147,6 +150,13 @@ def _with_arrays(request: Request, source: Any, test: Any) -> Request:
         raise InputError(f"test: is of type {type(test).__name__}; with arrays it must be arrays (x, y), too")
     facts = arrays.from_memory(source, test, request.class_names, request.test_fraction, request.size)
     return dataclasses.replace(request, arrays=str(facts.folder), class_names=facts.class_names)
+
+
+def _count(size: Any) -> int:
+    try:
+        return operator.index(size)
+    except TypeError as error:
+        raise InputError(f"validation_size: is {size!r}; it must be a whole number") from error
 
 
 def _size(size: Any) -> Optional[str]:

@@ -44,6 +44,9 @@ class Run:
         self._say = terminal.say if verbose else turns.silence
         self._network: Any = None  # the network as a function, and when its checkpoint was saved
 
+    def __getstate__(self) -> Dict[str, Any]:
+        return {**self.__dict__, "_network": None}  # a session cannot be pickled; the next prediction loads it again
+
     @property
     def results(self) -> Figures:
         """The content of results.json: "final", "best", "untrained", "train_loss", "seconds", ...

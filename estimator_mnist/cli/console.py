@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
@@ -161,7 +162,7 @@ def show_files(model_dir: Path) -> None:
     say(f"SavedModels: {model_dir / 'export' / 'final'} and, of the best evaluation, {model_dir / 'export' / 'best'}")
     for trace in sorted(model_dir.glob("profile/timeline-*.json")):
         say(f"Trace: {trace} (open it in chrome://tracing)")
-    say(f"TensorBoard: {command_name.text()} tensorboard --logdir {model_dir}")
+    say(f"TensorBoard: {command_name.text()} tensorboard --logdir {shlex.quote(str(model_dir))}")
 
 
 def show_predictions(classified: Classified, class_names: Sequence[str]) -> None:

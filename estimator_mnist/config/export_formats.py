@@ -26,6 +26,6 @@ def checked(names: Sequence[str], flag: str) -> List[str]:
     """
     unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:
-        wrong = ", ".join(unknown) or "nothing"
+        wrong = ", ".join(map(str, unknown)) or "nothing"
         raise InputError(f"{flag}: {wrong} is no format; name some of {', '.join(FORMATS)}")
     return list(dict.fromkeys(names))

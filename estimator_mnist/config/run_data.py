@@ -39,7 +39,8 @@ def find(experiment: Experiment, model_dir: Path, say: Callable[[str], None]) ->
     changed = [name for name, value in fields.items() if value != getattr(experiment, name)]
     if changed:
         raise InputError(
-            f"--model_dir {model_dir}: was trained on other data than {data.description} (its {changed[0]} differs)"
+            f"--model_dir {model_dir}: was trained on other data than {data.description} (its {changed[0]} differs); "
+            "put that data back, or train anew"
         )
     return data
 

@@ -1,6 +1,7 @@
 """The sweep command: many runs of the main command over lists of values or a search, and a table of their results."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List, Tuple, Type
@@ -111,7 +112,7 @@ def _say_where(outcomes: Dict[Run, Outcome], folder: Path) -> None:
     terminal.say(f"\n{pruned} settings were pruned: other settings were ahead of them" if pruned else "")
     names = table.TABLE, table.RUNS, table.PICTURE
     terminal.say("Table: {}   Runs: {}   Picture: {}".format(*(folder / name for name in names)))
-    terminal.say(f"TensorBoard: {command_name.text()} tensorboard --logdir {folder}")
+    terminal.say(f"TensorBoard: {command_name.text()} tensorboard --logdir {shlex.quote(str(folder))}")
 
 
 class _RunMaker:

@@ -84,6 +84,9 @@ def test_a_remark_is_printed_only_where_it_is_wanted(tmp_path, capfd):
     "source, more, named",
     [
         (3, {}, "data: is of type int"),
+        ("", {}, "data: is an empty text"),
+        ("sample", {"validation_size": 2.5}, "validation_size: is 2.5; it must be a whole number"),
+        ("sample", {"validation_size": "100"}, "validation_size: is '100'; it must be a whole number"),
         ("nowhere.npz", {}, "nowhere.npz: there is no such file"),
         ("sample", {"test": arrays()}, "test: given with sample"),
         ("sample", {"class_names": ["a"]}, "class_names: only arrays and IDX files take them"),

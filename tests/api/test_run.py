@@ -1,6 +1,7 @@
 """What a Run says of its model_dir."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,12 @@ def test_arrays_and_pictures_are_predicted(opened, sample, tmp_path):
         opened.predict(np.zeros([1, 3, 3], np.uint8))
 
 
+def test_a_run_can_be_pickled_after_it_has_predicted(opened, sample):
+    images = sample.test.arrays()[0][:3]
+    before = opened.predict(images).logits
+    assert np.array_equal(pickle.loads(pickle.dumps(opened)).predict(images).logits, before)
+
+
 def test_a_network_is_loaded_anew_after_the_folder_was_trained_anew(tmp_path):
     settings = {"model": "dense", "data": "sample", "model_dir": tmp_path, "evals": 1, "verbose": False}
     images = np.zeros([1, 28, 28], np.uint8)
@@ -97,6 +104,8 @@ def test_exports_have_paths_and_failures_have_reasons(half, monkeypatch):
     unfinished = em.open(half)
     paths = unfinished.export("tflite", "saved_model", checkpoint=200)
     assert set(paths) == {"tflite", "saved_model"} and all(path.exists() for path in paths.values())
+    with pytest.raises(em.InputError, match=r"formats: \['tflite'\] is no format"):
+        unfinished.export(["tflite"])
     with pytest.raises(em.InputError, match="formats: pickle is no format"):
         unfinished.export("pickle")
     with pytest.raises(em.InputError, match=r"there is no .*model\.ckpt-7\.index"):

@@ -1,5 +1,7 @@
 """The tables that a run prints, for data and metrics of any kind."""
 
+from pathlib import Path
+
 import numpy as np
 
 import input_fns
@@ -73,3 +75,8 @@ def test_evaluate_shows_the_worst_of_many_classes_and_the_metric(capsys):
     assert [line.split()[-1] for line in lines[3:5]] == ["60.00%", "0.2500"] and lines[4].startswith("f1 ")
     assert "the 20 classes with the lowest F1, of 30:" in lines[7]
     assert lines[8].split()[-2:] == ["name0", "50.00%"] and lines[-1].split()[-2:] == ["name19", "69.00%"]
+
+
+def test_the_command_for_tensorboard_can_be_pasted_whatever_the_folders_name(capsys):
+    console.show_files(Path("runs/my net"))
+    assert capsys.readouterr().out.endswith(" tensorboard --logdir 'runs/my net'\n")
