@@ -76,10 +76,14 @@ def train_input_fn(
             of its batches.
 
     Raises:
-        InputError: "numpy" cannot use a split that is only streamed.
+        InputError: A number is impossible, the stops do not increase, or "numpy" cannot use a split that is only
+            streamed.
     """
     from input_fns.batching import indexed, numpy_generator, sharded, streamed
 
+    _check_sizes(batch_size=batch_size, steps_per_block=steps_per_block)
+    if not stops or any(stop < before for before, stop in zip([0, *stops], stops)):
+        raise InputError(f"stops: {list(stops)} is not possible; it must be increasing steps, the last one the end")
     batches_at_a_time = share.of if share.whole_batches else 1  # by all processes together
     batches = TrainingBatches(
         split,
@@ -98,7 +102,12 @@ def train_input_fn(
 
 
 def eval_input_fn(split: Split, batch_size: int) -> "tf.data.Dataset":
-    """Returns every example of the split once, in its order; the last batch is smaller if need be."""
+    """Returns every example of the split once, in its order; the last batch is smaller if need be.
+
+    Raises:
+        InputError: The batch size is below 1.
+    """
+    _check_sizes(batch_size=batch_size)
     from input_fns.batching import indexed, streamed
 
     return (streamed if split.images is None else indexed).eval_batches(split, batch_size)
@@ -111,6 +120,12 @@ def predict_input_fn(split: Split, batch_size: int, examples: int) -> "tf.data.D
     size = min(batch_size, examples)
     first_batches = streamed.eval_batches(split, size).take(-(-examples // size))
     return first_batches if examples <= batch_size else first_batches.unbatch().take(examples).batch(batch_size)
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise InputError(f"{name}: {size} is not possible; it must be a whole number from 1 on")
 
 
 def _with_first_images(batches: "tf.data.Dataset", split: Split, examples: int) -> "tf.data.Dataset":

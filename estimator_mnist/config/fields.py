@@ -1,8 +1,11 @@
 """The settings of a run, each declared once: flag, help, default, possible values."""
 
+import contextlib
 import dataclasses
+import functools
+import typing
 from dataclasses import dataclass
-from typing import Dict, FrozenSet, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Optional, Tuple
 
 from estimator_mnist.architectures import ARCHITECTURES, RECIPES
 from estimator_mnist.config import compatibility
@@ -23,6 +26,7 @@ from estimator_mnist.config.limits import (
     THREADS,
 )
 from estimator_mnist.config.setting import Trait, in_group
+from estimator_mnist.system import json_records
 from input_fns import AUGMENTS, INPUTS, SOURCES, InputError
 
 MODELS = tuple(ARCHITECTURES)
@@ -154,9 +158,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            wanted = settings.problem(field, getattr(self, field.name))
+            value, wanted = getattr(self, field.name), None
+            with contextlib.suppress(TypeError):  # of a value of another type, which is refused below
+                wanted = settings.problem(field, value)
             if wanted:
                 self._refuse(field.name, wanted)
+            object.__setattr__(self, field.name, _typed(field.name, value))
         for name, possible, wanted in compatibility.rules(self):
             if not possible:
                 self._refuse(name, wanted)
@@ -165,6 +172,25 @@ class Settings:
         flag, value = name if name in DATA else f"--{name}", str(getattr(self, name))
         value = value if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]}..."
         raise InputError(f"{flag}: {value} is not possible; it must be {wanted}")
+
+
+@functools.cache
+def _types() -> Dict[str, Any]:
+    return typing.get_type_hints(Settings)
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Returns a value as its field's type has it: a list as a tuple, a number of NumPy as one of Python.
+
+    Raises:
+        InputError: It has another type.
+    """
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    try:
+        return json_records.typed(value, _types()[name], name)
+    except json_records.RecordError as error:
+        raise InputError(str(error)) from error
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}

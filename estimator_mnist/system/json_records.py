@@ -184,6 +184,8 @@ def _described(value: Any) -> str:
         return "a list"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
         return "a huge number"
+    if not isinstance(value, (bool, int, float, str, type(None))):  # from Python, not from a file
+        return f"of type {type(value).__name__}"
     return _quoted(value) if isinstance(value, str) else json.dumps(value)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 
+import numpy as np
 import pytest
 
 from estimator_mnist.architectures import ARCHITECTURES
@@ -97,6 +98,32 @@ def test_impossible_data_is_refused_by_its_key(field, value):
     with pytest.raises(InputError, match=rf"^{field}: .* is not possible; it must be ") as caught:
         Experiment(**{field: value})
     assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    "field, value, message",
+    [
+        ("batch_size", 2.5, "batch_size is 2.5; it must be a whole number"),
+        ("batch_size", None, "batch_size is null; it must be a whole number"),
+        ("train_steps", "5", 'train_steps is "5"; it must be a whole number'),
+        ("learning_rate", "fast", 'learning_rate is "fast"; it must be a number'),
+        ("batch_norm", "yes", 'batch_norm is "yes"; it must be true or false'),
+        ("class_names", "ab", 'class_names is "ab"; it must be a list'),
+        ("class_names", [1, 2], r"class_names\[0\] is 1; it must be a text"),
+        ("image_shape", np.array([28, 28, 1]), "image_shape is of type ndarray; it must be a list"),
+        ("model", None, "model is null; it must be a text"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_python_too(field, value, message):
+    with pytest.raises(InputError, match=f"^{message}$"):
+        Experiment(**{field: value})
+
+
+def test_lists_and_numbers_of_numpy_are_taken_as_the_file_holds_them(tmp_path):
+    given = Experiment(image_shape=[28, 28, 1], batch_size=np.int64(50), learning_rate=np.float32(0.5))
+    assert given == Experiment(image_shape=(28, 28, 1), batch_size=50, learning_rate=0.5)
+    given.write(tmp_path)
+    assert Experiment.read(tmp_path) == given
 
 
 def test_it_is_equal_to_the_one_read_back(tmp_path):

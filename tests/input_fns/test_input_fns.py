@@ -240,3 +240,22 @@ def test_a_split_is_mapped_and_not_copied(synthetic):
         for _ in range(20):
             session.run(batches)
         assert anonymous() - before < 50e6
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"batch_size": 0, "stops": [5]}, "batch_size: 0 is not possible; it must be a whole number from 1 on"),
+        ({"batch_size": 50, "stops": [5], "steps_per_block": 0}, "steps_per_block: 0 is not possible"),
+        ({"batch_size": 50, "stops": []}, r"stops: \[\] is not possible; it must be increasing steps"),
+        ({"batch_size": 50, "stops": [9, 5]}, r"stops: \[9, 5\] is not possible; it must be increasing steps"),
+    ],
+)
+def test_impossible_batches_are_refused_in_one_line(sample, given, message):
+    with pytest.raises(input_fns.InputError, match=f"^{message}"):
+        input_fns.train_input_fn(sample.train, **given)
+
+
+def test_an_impossible_batch_of_an_evaluation_is_refused_in_one_line(sample):
+    with pytest.raises(input_fns.InputError, match=r"^batch_size: -1 is not possible"):
+        input_fns.eval_input_fn(sample.test, -1)
