@@ -3,7 +3,8 @@
 import re
 from typing import NamedTuple
 
-_REFERENCE = re.compile(r"(?P<path>.*\.py):(?P<function>[^\W\d]\w*)")
+# One reference: a list of them, as sweeps take it, is none.
+_REFERENCE = re.compile(r"(?P<path>(?:(?!\.py:).)*\.py):(?P<function>[^\W\d]\w*)")
 
 
 class Reference(NamedTuple):

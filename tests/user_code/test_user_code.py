@@ -127,7 +127,7 @@ def test_a_reference_has_a_file_and_a_function():
     reference = user_code.parse("nets/mine.py:resnet")
     assert (reference.path, reference.file, reference.function) == ("nets/mine.py", "mine.py", "resnet")
     assert (reference.name, reference.slug) == ("mine.py:resnet", "mine-resnet")
-    for text in ("conv", "mine.py", "mine:resnet", "mine.py:", "mine.py:3d", "mine.py:a.b", "mine.py:a b", ""):
+    for text in ("conv", "mine.py", "mine:resnet", "mine.py:", "mine.py:3d", "mine.py:a.b", "a.py:f,b.py:g", ""):
         assert not user_code.is_reference(text)
 
 
