@@ -76,8 +76,7 @@ def train_input_fn(
             of its batches.
 
     Raises:
-        InputError: A number is impossible, the stops do not increase, or "numpy" cannot use a split that is only
-            streamed.
+        InputError: A number is impossible, the stops do not increase, or "numpy" is to use a split only streamed.
     """
     from input_fns.batching import indexed, numpy_generator, sharded, streamed
 

@@ -130,9 +130,7 @@ def test_evaluate_refuses_another_network_s_checkpoint(half, cli, tmp_path):
     flags = ["--source", "sample", "--model", "lenet5", "--train_steps", "2", "--model_dir", str(tmp_path / "other")]
     assert cli(*flags).returncode == 0
     done = cli("evaluate", "--model_dir", half, "--checkpoint", tmp_path / "other" / "model.ckpt-2")
-    assert (
-        done.returncode == 2 and done.stderr.count("\n") == 1 and "it holds no dense1/kernel" in done.stderr
-    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "it holds no dense1/kernel" in done.stderr
 
 
 def test_no_intact_checkpoint_is_one_line_and_nothing_is_deleted(half):
