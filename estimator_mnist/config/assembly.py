@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from estimator_mnist import architectures, user_code
-from estimator_mnist.architectures import ARCHITECTURES, RECIPES
-from estimator_mnist.config import run_data
+from estimator_mnist.architectures import ARCHITECTURES
+from estimator_mnist.config import fields, run_data
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.config.fields import FIELDS, USER_FUNCTIONS
 from input_fns import Data, InputError
@@ -38,10 +38,8 @@ def experiment(data: Data, settings: Mapping[str, Any], code: Code = Code()) -> 
         raise InputError("--train_steps: given beside --train_epochs; give one of the two")
     given, digests = _with_user_code(settings, code)
     model, recipe = (str(given.get(name, FIELDS[name].default)) for name in ("model", "recipe"))
-    if model not in ARCHITECTURES and not user_code.is_reference(model):
-        raise InputError(
-            f"--model: {model} is not possible; it must be one of {', '.join(ARCHITECTURES)}, or FILE.py:FUNCTION"
-        )
+    for name, value in (("model", model), ("recipe", recipe)):
+        fields.check(name, value)
     chosen = _recipe(model, recipe, data.dataset)
     of_data = {"dataset": data.dataset, "source": data.source, **run_data.fields_of(data)}
     return Experiment(**{**chosen, **given, **of_data, "user_code": digests})
@@ -49,8 +47,6 @@ def experiment(data: Data, settings: Mapping[str, Any], code: Code = Code()) -> 
 
 def _recipe(model: str, recipe: str, dataset: str) -> Dict[str, Any]:
     architecture = architectures.named(model)
-    if recipe not in RECIPES:
-        raise InputError(f"--recipe: {recipe} is not possible; it must be one of {', '.join(RECIPES)}")
     if recipe not in architecture.recipes:
         models = [name for name, record in ARCHITECTURES.items() if recipe in record.recipes]
         raise InputError(f"--recipe {recipe}: is one for --model {', '.join(models)}, not {model}")

@@ -158,20 +158,31 @@ class Settings:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value, wanted = getattr(self, field.name), None
-            with contextlib.suppress(TypeError):  # of a value of another type, which is refused below
-                wanted = settings.problem(field, value)
-            if wanted:
-                self._refuse(field.name, wanted)
+            value = getattr(self, field.name)
+            check(field.name, value)
             object.__setattr__(self, field.name, _typed(field.name, value))
         for name, possible, wanted in compatibility.rules(self):
             if not possible:
-                self._refuse(name, wanted)
+                raise _refusal(name, getattr(self, name), wanted)
 
-    def _refuse(self, name: str, wanted: str) -> None:
-        flag, value = name if name in DATA else f"--{name}", str(getattr(self, name))
-        value = value if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]}..."
-        raise InputError(f"{flag}: {value} is not possible; it must be {wanted}")
+
+def check(name: str, value: Any) -> None:
+    """Checks the value of a field by itself.
+
+    Raises:
+        InputError: It is not possible.
+    """
+    wanted = None
+    with contextlib.suppress(TypeError):  # of a value of another type, which `_typed` refuses
+        wanted = settings.problem(FIELDS[name], value)
+    if wanted:
+        raise _refusal(name, value, wanted)
+
+
+def _refusal(name: str, value: Any, wanted: str) -> InputError:
+    flag, text = name if name in DATA else f"--{name}", str(value)
+    text = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+    return InputError(f"{flag}: {text} is not possible; it must be {wanted}")
 
 
 @functools.cache
