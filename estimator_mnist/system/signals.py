@@ -57,10 +57,13 @@ class Stopper:
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]
     ) -> None:
-        for signum, handler in self._before.items():
-            signal.signal(signum, handler)
+        self._restore_handlers()
         signal.set_wakeup_fd(self._wakeup_before)
         os.close(self._writer)  # ends the thread
+
+    def _restore_handlers(self) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
 
     def is_requested(self) -> bool:
         return self.requested is not None
@@ -92,8 +95,7 @@ class Interrupts(Stopper):
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], traceback: Optional[TracebackType]
     ) -> None:
-        for signum, handler in self._before.items():
-            signal.signal(signum, handler)
+        self._restore_handlers()
 
     def _handle(self, signum: int, frame: Optional[FrameType]) -> None:
         if not self.deferring or self.requested is not None:
