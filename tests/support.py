@@ -23,6 +23,20 @@ RUN = ["--source", "sample", "--model", "dense", "--train_steps", "400", "--eval
 # Seconds until a test gives up on a process. Far more than any needs, so that a busy machine fails no test.
 PATIENCE = 300
 
+# A part of a user's file: two optimizers, one of them with a slot.
+USER_OPTIMIZERS = """
+class Sgd:
+    def update(self, weight, gradient, slots, learning_rate, step):
+        return weight - learning_rate * gradient
+
+class Momentum:
+    slots = ("velocity",)
+
+    def update(self, weight, gradient, slots, learning_rate, step):
+        velocity = 0.9 * slots["velocity"] + gradient
+        return weight - learning_rate * velocity, {"velocity": velocity}
+"""
+
 Batches = List[Tuple[np.ndarray, np.ndarray]]
 
 

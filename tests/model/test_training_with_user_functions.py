@@ -6,14 +6,16 @@ from typing import Any, Dict
 
 import numpy as np
 import pytest
-from support import assert_equal_to_the_bit, checkpoint
+from support import USER_OPTIMIZERS, assert_equal_to_the_bit, checkpoint
 
 from estimator_mnist.config import assembly
 from estimator_mnist.config.experiment import Experiment
 from estimator_mnist.training import estimator as estimators
 from estimator_mnist.training.specs import training_spec
 
-FUNCTIONS = """
+FUNCTIONS = (
+    USER_OPTIMIZERS
+    + """
 import tensorflow as tf
 
 def cross_entropy(labels, logits):
@@ -25,17 +27,6 @@ def macro_recall(labels, logits):
     share, update = tf.compat.v1.metrics.mean_tensor(tf.math.divide_no_nan(
         tf.reduce_sum(one_hot * hits[:, None], 0), tf.reduce_sum(one_hot, 0)), weights=tf.reduce_sum(one_hot, 0))
     return tf.reduce_mean(share), update
-
-class Sgd:
-    def update(self, weight, gradient, slots, learning_rate, step):
-        return weight - learning_rate * gradient
-
-class Momentum:
-    slots = ("velocity",)
-
-    def update(self, weight, gradient, slots, learning_rate, step):
-        velocity = 0.9 * slots["velocity"] + gradient
-        return weight - learning_rate * velocity, {"velocity": velocity}
 
 class Adam:
     slots = ("m", "v")
@@ -53,6 +44,7 @@ def noisy(image, seed):
     noise = tf.random.stateless_uniform(image.shape, seed, 0, 60, tf.int32)
     return tf.cast(tf.minimum(255, tf.cast(image, tf.int32) + noise), tf.uint8)
 """
+)
 STEPS = 40
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 import pytest
+from support import USER_OPTIMIZERS
 
 from estimator_mnist import user_code
 from estimator_mnist.architectures import create_network
@@ -39,7 +40,9 @@ def wrong_layer(experiment):
 
 SETTING = 3
 """
-FUNCTIONS = """
+FUNCTIONS = (
+    USER_OPTIMIZERS
+    + """
 import tensorflow as tf
 
 def absolute(labels, logits):
@@ -71,17 +74,6 @@ def not_updated(labels, logits):
 def no_metric(labels, logits):
     return 3
 
-class Sgd:
-    def update(self, weight, gradient, slots, learning_rate, step):
-        return weight - learning_rate * gradient
-
-class Momentum:
-    slots = ("velocity",)
-
-    def update(self, weight, gradient, slots, learning_rate, step):
-        velocity = 0.9 * slots["velocity"] + gradient
-        return weight - learning_rate * velocity, {"velocity": velocity}
-
 class ForgetsSlots(Momentum):
     def update(self, weight, gradient, slots, learning_rate, step):
         return weight
@@ -105,6 +97,7 @@ def flip(image, seed):
 def as_float(image, seed):
     return tf.cast(image, tf.float32)
 """
+)
 
 
 @pytest.fixture
